@@ -1,0 +1,83 @@
+"""Calls every provider in a file through Vapi, at most N at once.
+
+A program imports from here and from nowhere else; what a name needs is loaded when the name is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concierge_calls.errors import (
+        BackendUnreachable,
+        ConciergeError,
+        JournalError,
+        PlacementError,
+        RunRefused,
+        SettingsError,
+        UsageError,
+    )
+    from concierge_calls.models import (
+        Analysis,
+        AnalysisStatus,
+        CallEvent,
+        CallMethod,
+        CallRequest,
+        CallResult,
+        CallStatus,
+        EventKind,
+        Message,
+        Provider,
+        Reason,
+        RunInfo,
+        RunResult,
+        RunStats,
+        ServiceRequest,
+    )
+    from concierge_calls.run import call_providers
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Analysis",
+    "AnalysisStatus",
+    "BackendUnreachable",
+    "CallEvent",
+    "CallMethod",
+    "CallRequest",
+    "CallResult",
+    "CallStatus",
+    "ConciergeError",
+    "EventKind",
+    "JournalError",
+    "Message",
+    "PlacementError",
+    "Provider",
+    "Reason",
+    "RunInfo",
+    "RunRefused",
+    "RunResult",
+    "RunStats",
+    "ServiceRequest",
+    "SettingsError",
+    "UsageError",
+    "__version__",
+    "call_providers",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        from importlib import import_module
+
+        # Each by itself, in this order: what a noun needs is little, what `run` needs is nearly everything.
+        for home in ("models", "errors", "run"):
+            module = import_module(f"{__name__}.{home}")
+            if hasattr(module, name):
+                globals()[name] = value = getattr(module, name)
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,108 @@
+"""The contract of a telephony backend: who places calls, whatever network it speaks to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from concierge_calls.models import CallMethod, CallOutcome, CallRequest, Reason
+
+
+class Stage(StrEnum):
+    """How far a call has come; each is told at most once, and never backwards."""
+
+    RINGING = "ringing"
+    IN_PROGRESS = "in_progress"
+    ENDED = "ended"
+    SETTLED = "settled"
+
+
+class Verdict(StrEnum):
+    """What an ended call means for its row and its run."""
+
+    FINAL = "final"  # the outcome stands, whatever it is
+    NO_LINE = "no_line"  # never dialled, for lack of lines: the row is placed again later
+    START_FAILED = "start_failed"  # never dialled, the backend's own fault: once more
+    WITHDRAWN = "withdrawn"  # never dialled: we took it back ourselves while it waited for a line
+    ACCOUNT = "account"  # never dialled, and every other call would end so: the run is stopped
+    LOST = "lost"  # the backend no longer knows the call: uncertain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """The backend's receipt for a call: from now on it is followed by its id and never dialled again."""
+
+    call_id: str
+    created_at: datetime  # in the backend's clock
+    control_url: str | None = None  # a key to the live call: kept in memory only
+    blocked: bool = False  # waits for a free line; the backend may dial it later by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One step of a call that is followed."""
+
+    stage: Stage
+    outcome: CallOutcome | None = None  # with ended (as far as known) and settled (final)
+    verdict: Verdict = Verdict.FINAL  # with ended
+    reason: Reason | None = None  # with a verdict that is not final: why
+    body: bytes | None = None  # with ended and settled: the backend's own record, without keys to the call
+
+
+class Turn(Protocol):
+    """The right to let one request to place a call leave now."""
+
+    def release(self) -> None:
+        """Give the turn back; once is enough, more does no harm."""
+
+
+class Backend(Protocol):
+    """Whoever places calls keeps these sentences; `caller` relies on nothing else.
+
+    1. `check` reads what can be read before the first dial, and dials nobody.
+    2. `turn` waits until a request may leave, so that the intent is committed just before it does.
+    3. `place` sends at most one request that could make a phone ring, whatever happens to its reply.
+    4. `place` raises NumberRefused, AccountRefused or ComeBackLater only when certainly nobody's phone rang.
+    5. Every other failure of `place` is PlacementInDoubt.
+    6. `find` looks for calls by the keys they were placed with; that one is absent proves nothing.
+    7. `follow` yields ended exactly once, also for a call that must be hung up for its time limit.
+    8. `follow` yields settled last, after ended, as soon as the outcome is final; with a verdict other than
+       FINAL, ended is the last.
+    9. A failed read never ends a call: it is asked again for as long as it takes.
+    10. `hang_up` asks for the end of a call; that it ended is told by `follow` alone.
+    """
+
+    @property
+    def method(self) -> CallMethod:
+        """By which way calls are placed here."""
+
+    def now(self) -> datetime:
+        """The time in the backend's clock."""
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Run whatever following needs while the context lasts."""
+
+    async def check(self) -> None:
+        """Ask whether calls can be placed at all.
+
+        Raises BackendUnreachable after 10 seconds without an answer, RunRefused when the answer is no.
+        """
+
+    async def turn(self) -> Turn:
+        """Wait for the right to send one request."""
+
+    async def place(self, request: CallRequest, key: str, turn: Turn) -> Placed:
+        """Place the call under this key, and give the turn back when the reply is there."""
+
+    async def find(self, keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
+        """Look once for calls that were placed with these keys since then; returns those that were found."""
+
+    def follow(self, placed: Placed) -> AsyncIterator[Progress]:
+        """Follow the call until its outcome is final."""
+
+    def hang_up(self, call_id: str) -> None:
+        """End this call for the user; its outcome is `cancelled` once it has ended."""

@@ -1,0 +1,23 @@
+"""What every test starts from: an environment without our settings, a state folder and a working folder of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+OURS = ("VAPI_", "CONCIERGE_", "KESTRA_")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Scrub our variables and what changes a terminal, and return the folder that stands for the user's."""
+    for name in list(os.environ):
+        if name.startswith(OURS) or name in ("NO_COLOR", "FORCE_COLOR", "CI", "COLUMNS"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("CONCIERGE_STATE_DIR", str(tmp_path / "state"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return work
