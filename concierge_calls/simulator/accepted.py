@@ -1,0 +1,233 @@
+"""The properties that Vapi takes in a create, as published: data for the check that refuses everything else."""
+
+from typing import Final
+
+from concierge_calls.simulator.accepted_parts import PARTS, PARTS_REQUIRED
+
+# Vapi: OpenAPI document of August 2026, schemas CreateCallDTO and what it refers to, each under its published name.
+# A rule reads `type low..high in a|b`; `=Name` is another schema of this table, `array of` and `map of` hold one
+# rule for each member; `by provider` is looked up in `accepted_parts`; `any` is a choice among schemas that is not
+# looked into. Where a list of words has grown long (models, languages), any string will do.
+_ASSISTANT: Final = {
+    "transcriber": "by provider",
+    "model": "by provider",
+    "voice": "by provider",
+    "firstMessage": "string",
+    "firstMessageInterruptionsEnabled": "boolean",
+    "firstMessageMode": (
+        "string in assistant-speaks-first|assistant-speaks-first-with-model-generated-message|assistant-waits-for-user"
+    ),
+    "voicemailDetection": "off or by provider",
+    "clientMessages": "array of string",
+    "serverMessages": "array of string",
+    "maxDurationSeconds": "number 10..43200",
+    "backgroundSound": "any",
+    "modelOutputInMessagesEnabled": "boolean",
+    "transportConfigurations": "array of any",
+    "observabilityPlan": "any",
+    "credentials": "array of any",
+    "hooks": "array of any",
+    "name": "string ..40",
+    "voicemailMessage": "string ..1000",
+    "endCallMessage": "string ..1000",
+    "endCallPhrases": "array of string 2..140",
+    "compliancePlan": "=CompliancePlan",
+    "metadata": "object",
+    "backgroundSpeechDenoisingPlan": "object",
+    "analysisPlan": "=AnalysisPlan",
+    "artifactPlan": "=ArtifactPlan",
+    "startSpeakingPlan": "=StartSpeakingPlan",
+    "stopSpeakingPlan": "=StopSpeakingPlan",
+    "monitorPlan": "=MonitorPlan",
+    "credentialIds": "array of string",
+    "server": "=Server",
+    "keypadInputPlan": "=KeypadInputPlan",
+}
+
+SHAPES: Final[dict[str, dict[str, str]]] = {
+    **PARTS,
+    "CreateCallDTO": {
+        "assistantVersion": "string",
+        "transport": "=Transport",
+        "customers": "array of =CreateCustomerDTO",
+        "name": "string ..40",
+        "schedulePlan": "=SchedulePlan",
+        "assistantId": "string",
+        "assistant": "=CreateAssistantDTO",
+        "assistantOverrides": "=AssistantOverrides",
+        "squadId": "string",
+        "squad": "object",
+        "squadOverrides": "=AssistantOverrides",
+        "workflowId": "string",
+        "workflow": "object",
+        "workflowOverrides": "object",
+        "phoneNumberId": "string",
+        "phoneNumber": "object",
+        "customerId": "string",
+        "customer": "=CreateCustomerDTO",
+    },
+    "CreateCustomerDTO": {
+        "numberE164CheckEnabled": "boolean",
+        "extension": "string ..10",
+        "assistantOverrides": "=AssistantOverrides",
+        "squadOverrides": "=AssistantOverrides",
+        "number": "string 3..40",
+        "sipUri": "string",
+        "name": "string ..40",
+        "email": "string ..40",
+        "externalId": "string ..40",
+    },
+    "CreateAssistantDTO": _ASSISTANT,
+    "AssistantOverrides": {
+        **_ASSISTANT,
+        "tools:append": "array of any",
+        "variableValues": "object",
+    },
+    "AnalysisPlan": {
+        "minMessagesThreshold": "number 0..",
+        "summaryPlan": "=SummaryPlan",
+        "structuredDataPlan": "=StructuredDataPlan",
+        "structuredDataMultiPlan": "array of =StructuredDataMultiPlan",
+        "successEvaluationPlan": "=SuccessEvaluationPlan",
+        "outcomeIds": "array of string",
+    },
+    "SummaryPlan": {
+        "messages": "array of object",
+        "enabled": "boolean",
+        "timeoutSeconds": "number 1..60",
+    },
+    "StructuredDataPlan": {
+        "messages": "array of object",
+        "enabled": "boolean",
+        "schema": "=JsonSchema",
+        "timeoutSeconds": "number 1..60",
+    },
+    "StructuredDataMultiPlan": {
+        "key": "string",
+        "plan": "=StructuredDataPlan",
+    },
+    "SuccessEvaluationPlan": {
+        "rubric": (
+            "string in NumericScale|DescriptiveScale|Checklist|Matrix|PercentageScale|LikertScale|"
+            "AutomaticRubric|PassFail"
+        ),
+        "messages": "array of object",
+        "enabled": "boolean",
+        "timeoutSeconds": "number 1..60",
+    },
+    "JsonSchema": {
+        "type": "string in string|number|integer|boolean|array|object",
+        "items": "=JsonSchema",
+        "properties": "map of =JsonSchema",
+        "description": "string",
+        "pattern": "string",
+        "format": "string in date-time|time|date|duration|email|hostname|ipv4|ipv6|uuid",
+        "required": "array of string",
+        "enum": "array of string",
+        "title": "string",
+    },
+    "ArtifactPlan": {
+        "recordingEnabled": "boolean",
+        "recordingFormat": "string in wav;l16|mp3",
+        "recordingUseCustomStorageEnabled": "boolean",
+        "videoRecordingEnabled": "boolean",
+        "fullMessageHistoryEnabled": "boolean",
+        "pcapEnabled": "boolean",
+        "pcapS3PathPrefix": "string",
+        "pcapUseCustomStorageEnabled": "boolean",
+        "loggingEnabled": "boolean",
+        "loggingUseCustomStorageEnabled": "boolean",
+        "transcriptPlan": "=TranscriptPlan",
+        "recordingPath": "string",
+        "structuredOutputIds": "array of string",
+        "structuredOutputs": "array of =CreateStructuredOutputDTO",
+        "scorecardIds": "array of string",
+        "scorecards": "array of object",
+        "loggingPath": "string",
+    },
+    "TranscriptPlan": {
+        "enabled": "boolean",
+        "assistantName": "string",
+        "userName": "string",
+    },
+    "CreateStructuredOutputDTO": {
+        "type": "string in ai|regex",
+        "regex": "string 1..1000",
+        "model": "any",
+        "compliancePlan": "object",
+        "conditions": "array of any",
+        "name": "string 1..40",
+        "schema": "=JsonSchema",
+        "description": "string",
+        "assistantIds": "array of string",
+        "workflowIds": "array of string",
+    },
+    "MonitorPlan": {
+        "listenEnabled": "boolean",
+        "listenAuthenticationEnabled": "boolean",
+        "controlEnabled": "boolean",
+        "controlAuthenticationEnabled": "boolean",
+        "monitorIds": "array of string",
+    },
+    "Server": {
+        "timeoutSeconds": "number 1..300",
+        "credentialId": "string",
+        "staticIpAddressesEnabled": "boolean",
+        "encryptedPaths": "array of string",
+        "url": "string",
+        "headers": "object",
+        "backoffPlan": "=BackoffPlan",
+    },
+    "BackoffPlan": {
+        "type": "string in fixed|exponential",
+        "maxRetries": "number 0..10",
+        "baseDelaySeconds": "number 0..10",
+        "excludedStatusCodes": "array of object",
+    },
+    "CompliancePlan": {
+        "hipaaEnabled": "boolean",
+        "pciEnabled": "boolean",
+        "securityFilterPlan": "object",
+        "recordingConsentPlan": "any",
+    },
+    "StartSpeakingPlan": {
+        "waitSeconds": "number 0..5",
+        "smartEndpointingEnabled": "any",
+        "smartEndpointingPlan": "any",
+        "customEndpointingRules": "array of any",
+        "transcriptionEndpointingPlan": "object",
+    },
+    "StopSpeakingPlan": {
+        "numWords": "number 0..10",
+        "voiceSeconds": "number 0..0.5",
+        "backoffSeconds": "number 0..10",
+        "acknowledgementPhrases": "array of string ..240",
+        "interruptionPhrases": "array of string ..240",
+    },
+    "KeypadInputPlan": {
+        "enabled": "boolean",
+        "timeoutSeconds": "number 0..10",
+        "delimiters": "string in #|*|",
+    },
+    "SchedulePlan": {
+        "earliestAt": "string",
+        "latestAt": "string",
+    },
+    "OpenAIMessage": {
+        "content": "string",
+        "role": "string in assistant|function|user|system|tool",
+    },
+    "UpdateCallDTO": {
+        "name": "string ..40",
+    },
+}
+
+REQUIRED: Final[dict[str, tuple[str, ...]]] = {
+    **PARTS_REQUIRED,
+    "StructuredDataMultiPlan": ("key", "plan"),
+    "JsonSchema": ("type",),
+    "CreateStructuredOutputDTO": ("name", "schema"),
+    "BackoffPlan": ("type", "maxRetries", "baseDelaySeconds"),
+    "SchedulePlan": ("earliestAt",),
+    "OpenAIMessage": ("content", "role"),
+}
