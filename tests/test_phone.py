@@ -78,7 +78,7 @@ def test_an_extension_is_kept_apart_from_the_number(written: str, extension: str
         ("+1 911 555 0101", "emergency"),
         ("411", "short_number"),
         ("900 555 0101", "premium_rate"),
-        ("864-555-0101 x12345678901", "bad_extension"),
+        ("864-555-0101 x98765432109", "bad_extension"),
         ("1.86456E+10", "spreadsheet"),
         ("1E+999", "spreadsheet"),
     ],
@@ -161,7 +161,7 @@ def test_an_extension_can_stand_by_itself(written: str, extension: str | None) -
     assert phone.checked_extension(written) == extension
 
 
-@pytest.mark.parametrize("written", ["front desk", "12345678901", "1-2"])
+@pytest.mark.parametrize("written", ["front desk", "98765432109", "1-2"])
 def test_what_is_no_extension_is_refused(written: str) -> None:
     with pytest.raises(PhoneError) as refused:
         phone.checked_extension(written)

@@ -193,7 +193,7 @@ def test_an_extension_in_its_own_column_wins_over_one_in_the_number() -> None:
 
 
 def test_an_extension_that_is_none_makes_the_row_unusable() -> None:
-    assert skipped(row(extension="12345678901")) == ["bad_extension"]
+    assert skipped(row(extension="98765432109")) == ["bad_extension"]
 
 
 def test_a_doubtful_number_is_called_with_a_warning() -> None:
