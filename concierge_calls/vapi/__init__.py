@@ -1,0 +1,1 @@
+"""Everything that speaks Vapi: nothing outside this folder knows Vapi's names."""

@@ -1,0 +1,283 @@
+"""Vapi as a backend: the contract of `concierge_calls.backend`, kept with the rest of this package."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar, cast
+
+from concierge_calls.backend import Placed, Progress, Stage, Turn, Verdict
+from concierge_calls.errors import BackendUnreachable, ReadFailed, ReadRefused, RunRefused
+from concierge_calls.models import CallMethod, CallOutcome, CallRequest, CallStatus, Reason
+from concierge_calls.vapi.assistant import duration_limit
+from concierge_calls.vapi.client import VapiClient
+from concierge_calls.vapi.following import Do, Life, Pace, Step, after_the_end, moments_passed, on_the_line
+from concierge_calls.vapi.gate import Priority, Ticket
+from concierge_calls.vapi.hangup import HangUp
+from concierge_calls.vapi.outcomes import OURS, Expected, analysis_complete, analysis_due, outcome, verdict
+from concierge_calls.vapi.request import create_body
+from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
+from concierge_calls.vapi.watch import Watch, pages, stamp
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+CHECK_PATIENCE: Final = 10.0  # seconds
+
+_REFUSALS: Final = {
+    401: "Vapi does not know this key. Set VAPI_API_KEY to the organisation's private key, not the public one.",
+    402: "Vapi wants to be paid first. See to the organisation's billing in Vapi's dashboard.",
+    403: "Vapi does not let this key, or this network, ask about the {thing}. "
+    "Check the key's rights in Vapi's dashboard, and whether a firewall stands in between.",
+    404: "Vapi does not know the {thing}. Check {setting}, and that the key is of the same organisation.",
+}
+_REFUSALS[400] = _REFUSALS[422] = _REFUSALS[404]
+_ANY_REFUSAL: Final = "Vapi refused to tell about the {thing} (HTTP {status}). Check VAPI_API_KEY and {setting}."
+
+_WITHDRAWN: Final = Reason(
+    "withdrawn", "The call waited for a free line, and was taken back before anybody's phone rang."
+)
+_LOST: Final = Reason(
+    "lost",
+    "Vapi no longer knows this call, so nobody can say whether the phone rang. "
+    "Look for it in Vapi's dashboard; it is dialled again only with --redial-uncertain.",
+)
+_UNENDING: Final = Reason(
+    "timeout",
+    "The call did not end although it was hung up, and may still be on the line. Look at it in Vapi's dashboard.",
+)
+
+
+class VapiBackend:
+    """Places calls by Vapi and follows them; see `concierge_calls.backend.Backend` for what it promises.
+
+    `call_timeout` and `analysis_timeout` are seconds, as is `poll_interval`, the time between two looks at all live
+    calls. `assistant_id` is the user's own assistant; without one ours is sent along. `warn` takes a sentence for the
+    user about a call that would not end.
+    """
+
+    def __init__(
+        self,
+        client: VapiClient,
+        *,
+        phone_number_id: str,
+        assistant_id: str | None,
+        call_timeout: int,
+        analysis_timeout: float,
+        record: bool,
+        poll_interval: float = 1.0,
+        simulated: bool = False,
+        server_url: str | None = None,
+        pace: Pace | None = None,
+        warn: Callable[[str], object] = log.warning,
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+    ) -> None:
+        self.phone_number: PhoneNumber | None = None  # what `check` read, for display
+        self.assistant: Assistant | None = None
+        self._client = client
+        self._phone_number_id = phone_number_id
+        self._assistant_id = assistant_id
+        self._call_timeout = call_timeout
+        self._analysis_timeout = analysis_timeout
+        self._record = record
+        self._simulated = simulated
+        self._server_url = server_url
+        self._warn = warn
+        self._pace = pace or Pace()
+        self._expects = replace(OURS, recording=record)
+        self._unwanted: set[str] = set()  # hung up before they were followed
+        self._watch = Watch(
+            client,
+            phone_number_id=phone_number_id,
+            poll_interval=poll_interval,
+            pace=self._pace,
+            sleep=sleep,
+        )
+        self._hang_up = HangUp(client, self._watch, sleep=sleep)
+
+    def __repr__(self) -> str:
+        return f"<VapiBackend {self.method} {self._watch!r}>"
+
+    @property
+    def method(self) -> CallMethod:
+        """Simulated, or directly by Vapi."""
+        return CallMethod.SIMULATED if self._simulated else CallMethod.DIRECT_VAPI
+
+    def now(self) -> datetime:
+        """The time in Vapi's clock."""
+        return self._client.clock.now()
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Run the change feed while the context lasts."""
+        return self._watch.open()
+
+    async def check(self) -> None:
+        """Read the phone number and, where it is the user's own, the assistant.
+
+        Raises BackendUnreachable after 10 seconds without an answer, RunRefused when the answer is no.
+        """
+        self.phone_number = await self._told(
+            self._client.get_phone_number(self._phone_number_id), "phone number to call from", "VAPI_PHONE_NUMBER_ID"
+        )
+        if self._assistant_id:
+            self.assistant = await self._told(
+                self._client.get_assistant(self._assistant_id), "assistant", "VAPI_ASSISTANT_ID"
+            )
+            self._expects = replace(Expected.of(self.assistant), recording=self._record)  # which we override
+
+    async def turn(self) -> Ticket:
+        """Wait for a create's turn at the gate."""
+        return await self._client.gate.enter(Priority.CREATE)
+
+    async def place(self, request: CallRequest, key: str, turn: Turn) -> Placed:
+        """Send one `POST /call` and no second one; raises what the client makes of the answer, a PlacementError."""
+        with cast(Ticket, turn) as ticket:
+            body = create_body(
+                request,
+                key,
+                phone_number_id=self._phone_number_id,
+                assistant_id=self._assistant_id,
+                call_timeout=self._call_timeout,
+                record=self._record,
+                saved=self._saved_artifact_plan(),
+                server_url=self._server_url,
+            )
+            return self._receipt(await self._client.create_call(body, ticket))
+
+    async def find(self, keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
+        """Look once through the list of calls created since then, for those with these keys. Raises ReadFailed."""
+        wanted, found = frozenset(keys), dict[str, Placed]()
+        filters = {"phoneNumberId": self._phone_number_id, "createdAtGe": stamp(since)}
+        async for page in pages(self._client, Priority.OVERDUE, filters):
+            found |= {call.key() or "": self._receipt(call) for call in page if call.key() in wanted}
+        return found
+
+    async def follow(self, placed: Placed) -> AsyncIterator[Progress]:
+        """Tell how the call comes on, from whatever it is at now to its final outcome."""
+        life = self._watch.follow(placed, self._deadline(placed))
+        if placed.call_id in self._unwanted:
+            self._unwanted.discard(placed.call_id)
+            life.unwanted = True
+        try:
+            is_last = False
+            while not is_last:
+                progress = await self._next(life)
+                yield progress
+                is_last = progress.stage is Stage.SETTLED or progress.verdict is not Verdict.FINAL
+        finally:
+            self._watch.leave(life)
+
+    def hang_up(self, call_id: str) -> None:
+        """End this call for the user, also one that is about to be followed; one that has ended is left as it is."""
+        if life := self._watch.get(call_id):
+            life.unwanted = True
+            life.news.set()
+        else:
+            self._unwanted.add(call_id)
+
+    # What was asked
+
+    async def _told(self, question: Coroutine[Any, Any, T], thing: str, setting: str) -> T:
+        try:
+            async with asyncio.timeout(CHECK_PATIENCE):
+                return await question
+        except ReadRefused as error:
+            sentence = _REFUSALS.get(error.status, _ANY_REFUSAL)
+            raise RunRefused(sentence.format(thing=thing, setting=setting, status=error.status)) from error
+        except (ReadFailed, TimeoutError) as error:
+            raise BackendUnreachable from error
+
+    def _saved_artifact_plan(self) -> dict[str, Any]:
+        return self.assistant.artifact_plan.model_dump(by_alias=True, exclude_unset=True) if self.assistant else {}
+
+    def _receipt(self, call: Call) -> Placed:
+        return Placed(
+            call_id=call.id,
+            created_at=call.created_at or self.now(),
+            control_url=call.monitor.control_url,
+            blocked=call.subscription_limits.concurrency_blocked,
+        )
+
+    def _deadline(self, placed: Placed) -> datetime:
+        allowed = self._pace.ringing + duration_limit(self._call_timeout) + self._pace.slack
+        return placed.created_at + timedelta(seconds=allowed)
+
+    # What comes of a call
+
+    async def _next(self, life: Life) -> Progress:
+        while True:
+            if life.fault:
+                raise RuntimeError(f"Call {life.id} could not be followed; this is a bug.") from life.fault
+            step = self._step(life)
+            if step.do is Do.WAIT:
+                await self._watch.news(life, step.seconds)
+            elif step.do is Do.HANG_UP:
+                self._hang_up.begin(life)
+            elif step.do is Do.ASK:
+                self._ask(life)
+            else:
+                return self._progress(life, step)
+
+    def _step(self, life: Life) -> Step:
+        if life.told is not Stage.ENDED:
+            return on_the_line(life, self.now(), self._watch.sweep)
+        return after_the_end(life, self.now(), self._analysis_timeout, awaited=self._awaits_analysis(life))
+
+    def _ask(self, life: Life) -> None:
+        if life.told is Stage.ENDED:
+            life.asks = moments_passed(life, self.now(), self._analysis_timeout)
+            self._watch.ask_soon(life, Priority.ANALYSIS)
+        else:
+            self._watch.ask_soon(life, Priority.SWEEP)
+
+    def _awaits_analysis(self, life: Life) -> bool:
+        call = life.call
+        return (
+            call is not None
+            and not life.given_up
+            and analysis_due(call, self._expects)
+            and not analysis_complete(call, self._expects)
+        )
+
+    def _progress(self, life: Life, step: Step) -> Progress:
+        if step.do is Do.LOSE:
+            known = CallOutcome(status=CallStatus.UNCERTAIN, error=_LOST)
+            return Progress(stage=Stage.ENDED, outcome=known, verdict=Verdict.LOST, reason=_LOST, body=_body(life))
+        if step.do is Do.GIVE_UP:
+            self._warn(f"Call {life.id} did not end although it was hung up; look at it in Vapi's dashboard.")
+        return self._step_to(life, step.stage)
+
+    def _step_to(self, life: Life, stage: Stage) -> Progress:
+        life.told = stage
+        if stage not in (Stage.ENDED, Stage.SETTLED):
+            return Progress(stage=stage)
+        result = self._outcome(life)
+        found = Verdict.FINAL if life.given_up else _verdict(life)
+        reason = None if found is Verdict.FINAL else _WITHDRAWN if found is Verdict.WITHDRAWN else result.error
+        return Progress(stage=stage, outcome=result, verdict=found, reason=reason, body=_body(life))
+
+    def _outcome(self, life: Life) -> CallOutcome:
+        if life.given_up or life.call is None:
+            started_at = life.call.started_at if life.call else None
+            return CallOutcome(status=CallStatus.TIMEOUT, started_at=started_at, error=_UNENDING)
+        return outcome(
+            life.call,
+            self._expects,
+            waited=self._awaits_analysis(life) and life.told is Stage.SETTLED,
+            base_url=self._client.base_url,
+            cut=life.cut,
+        )
+
+
+def _verdict(life: Life) -> Verdict:
+    """What the end means for the row; that a waiting call was deleted lets it be placed again only if we did it."""
+    found = verdict(life.call.ended_reason if life.call else None)
+    return Verdict.FINAL if found is Verdict.WITHDRAWN and not life.deleted else found
+
+
+def _body(life: Life) -> bytes | None:
+    return life.call.stored() if life.call else None

@@ -1,0 +1,257 @@
+"""One change feed that follows every live call: a single list request a tick, whatever their number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from concierge_calls.backend import Placed
+from concierge_calls.errors import ReadFailed, ReadRefused
+from concierge_calls.vapi.client import PATIENCE, VapiClient
+from concierge_calls.vapi.following import Life, Pace, rank
+from concierge_calls.vapi.gate import Priority
+from concierge_calls.vapi.schemas import Call
+
+FEED_PATIENCE: Final = 20.0  # seconds; the next tick asks anew, and with less delay than a question of long standing
+PAGE: Final = 1000  # Vapi, OpenAPI CallController_findAll: the most that `limit` may be
+
+
+def stamp(moment: datetime) -> str:
+    """Write a time as Vapi does: UTC, whole milliseconds, rounded down."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def pages(
+    client: VapiClient, priority: Priority, filters: Mapping[str, str], patience: float = PATIENCE
+) -> AsyncIterator[list[Call]]:
+    """Read Vapi's list page by page, each call once; it has no cursor, so a page begins where the last one ended.
+
+    `filters` are Vapi's own (OpenAPI CallController_findAll). Raises ReadFailed when a page was not had in `patience`
+    seconds.
+    """
+    seen: set[str] = set()
+    earlier: dict[str, str] = {}
+    while True:
+        page = await client.list_calls(priority, limit=PAGE, patience=patience, **{**filters, **earlier})
+        new = [call for call in page if call.id not in seen]
+        seen.update(call.id for call in new)
+        yield new
+        created = [call.created_at for call in page if call.created_at]
+        if len(page) < PAGE or not new or not created:
+            return
+        # Vapi may keep finer times than it shows; a millisecond more loses none of those that share the last one.
+        earlier = {"createdAtLe": stamp(min(created) + timedelta(milliseconds=1))}
+
+
+class Watch:
+    """Follows calls by what Vapi's list shows as changed, and by their id where the list cannot be trusted.
+
+    Nothing that Vapi does ends it: a read that failed or was refused is asked again at the next tick. Whatever
+    else goes wrong is raised in those who follow.
+    """
+
+    def __init__(
+        self,
+        client: VapiClient,
+        *,
+        phone_number_id: str,
+        poll_interval: float,
+        pace: Pace,
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+    ) -> None:
+        self._client = client
+        self._gate = client.gate
+        self._phone_number_id = phone_number_id
+        self._poll_interval = poll_interval
+        self._pace = pace
+        self._overlap = timedelta(seconds=pace.overlap)
+        self._now = client.clock.now
+        self._sleep = sleep
+        self._lives: dict[str, Life] = {}
+        self._somebody = asyncio.Event()
+        self._watermark: datetime | None = None  # the newest change seen, by Vapi's stamps
+        self._newcomers_since: datetime | None = None  # changes since then may have been passed over as a stranger's
+        self._looked_at: datetime | None = None  # when the last whole look began
+        self._failing = False
+        self._has_missed = False
+        self._fault: Exception | None = None
+
+    def __repr__(self) -> str:
+        trust = "has missed a change" if self._has_missed else "fails" if self._failing else "trusted"
+        upto = f"{self._watermark:%H:%M:%S}" if self._watermark else "nothing"
+        return f"<Watch of {len(self._lives)} calls, seen up to {upto}, {trust}>"
+
+    @property
+    def sweep(self) -> float:
+        """How many seconds of silence are borne before a live call is asked for by its id."""
+        return self._pace.fast_sweep if self._failing or self._has_missed else self._pace.sweep
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Run the feed while the context lasts."""
+        feed = asyncio.create_task(self._run(), name="vapi feed")
+        try:
+            yield
+        finally:
+            tasks = {feed}.union(*(life.tasks for life in self._lives.values()))
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._gate.feeding(False)
+
+    def follow(self, placed: Placed, deadline: datetime) -> Life:
+        """Begin to follow a call; whatever becomes of it sets the `news` of what is returned.
+
+        A call placed long ago is asked for by its id; of a new one the feed tells, from its creation on.
+        """
+        now = self._now()
+        life = Life(placed=placed, deadline=deadline, pace=self._pace, heard_at=now, fault=self._fault)
+        self._lives[life.id] = life
+        if now - placed.created_at > timedelta(seconds=self._pace.fresh):
+            if now < deadline:  # an overdue one is asked for by whoever is to end it
+                self.ask_soon(life, Priority.OVERDUE)
+        else:
+            self._newcomers_since = min(self._newcomers_since or placed.created_at, placed.created_at)
+        self._somebody.set()
+        return life
+
+    def leave(self, life: Life) -> None:
+        """Follow this call no longer; the feed rests when nobody is left."""
+        if self._lives.get(life.id) is life:
+            del self._lives[life.id]
+        for task in life.tasks:
+            task.cancel()
+        if not self._lives:
+            self._somebody.clear()
+
+    def get(self, call_id: str) -> Life | None:
+        """The call with this id, if it is followed."""
+        return self._lives.get(call_id)
+
+    async def news(self, life: Life, seconds: float) -> None:
+        """Wait until there is news of a call, for so many seconds at most."""
+        alarm = asyncio.ensure_future(self._ring(life, seconds)) if seconds < float("inf") else None
+        try:
+            await life.news.wait()
+            life.news.clear()
+        finally:
+            if alarm:
+                alarm.cancel()
+
+    def start(self, life: Life, work: Coroutine[Any, Any, None]) -> None:
+        """Let this work for a call go on beside its following, and end with it; its faults are raised there."""
+        task = asyncio.create_task(self._guarded(life, work))
+        life.tasks.add(task)
+        task.add_done_callback(life.tasks.discard)
+
+    def ask_soon(self, life: Life, priority: Priority) -> None:
+        """Ask for a call by its id, beside everything else; a question that failed is left to the next one."""
+        life.asking = True
+        self.start(life, self._ask_once(life, priority))
+
+    async def ask(self, life: Life, priority: Priority) -> Call | None:
+        """Ask for a call by its id, and take the answer in; None where Vapi does not know it. Raises ReadFailed."""
+        try:
+            call = await self._client.get_call(life.id, priority)
+        except ReadRefused:
+            life.answered_at = self._now()
+            raise
+        life.answered_at = now = self._now()
+        if call is None:
+            life.miss(now)
+            return None
+        if priority is Priority.SWEEP and self._should_have_told(life, call):
+            self._trust(has_missed=True)
+        life.hear(call, now)
+        return call
+
+    async def _run(self) -> None:
+        while True:
+            if not self._lives:
+                self._rest()
+                await self._somebody.wait()
+                self._gate.feeding(True)
+            try:
+                await self._tick()
+                self._trust(failing=False)
+            except ReadFailed:
+                self._trust(failing=True)
+            except Exception as fault:
+                self._break(fault)
+                return
+            await self._sleep(self._poll_interval)
+
+    async def _tick(self) -> None:
+        began, newcomers, self._newcomers_since = self._now(), self._newcomers_since, None
+        since = min(filter(None, (self._watermark, newcomers)), default=began)
+        newest = self._watermark or since
+        try:
+            filters = {"phoneNumberId": self._phone_number_id, "updatedAtGe": stamp(since - self._overlap)}
+            async for page in pages(self._client, Priority.FEED, filters, FEED_PATIENCE):
+                for call in page:
+                    self._tell(call)
+                newest = max([newest, *(call.updated_at for call in page if call.updated_at)])
+        except ReadFailed:
+            self._newcomers_since = min(filter(None, (newcomers, self._newcomers_since)), default=None)
+            raise
+        # A stamp from the future, by a machine whose clock is ahead, must not hide what the others tell.
+        self._watermark = min(newest, max(began, since))
+        self._looked_at = began
+
+    def _tell(self, call: Call) -> None:
+        life = self._lives.get(call.id)
+        if life and (life.call is None or life.is_over or _mark(life.call) != _mark(call)):
+            life.hear(call, self._now())
+
+    def _should_have_told(self, life: Life, call: Call) -> bool:
+        """Whether the feed looked at a time when it should have shown what this answer shows."""
+        changed = call.updated_at or call.created_at or life.placed.created_at
+        return bool(rank(call) > rank(life.call) and self._looked_at and changed + self._overlap < self._looked_at)
+
+    def _trust(self, *, failing: bool | None = None, has_missed: bool = False) -> None:
+        before = self.sweep
+        self._failing = self._failing if failing is None else failing
+        self._has_missed |= has_missed
+        if self.sweep < before:
+            self._wake_everybody()
+
+    def _rest(self) -> None:
+        self._gate.feeding(False)
+        self._watermark = self._newcomers_since = self._looked_at = None
+
+    def _break(self, fault: Exception) -> None:
+        self._fault = fault
+        for life in self._lives.values():
+            life.fault = fault
+        self._wake_everybody()
+
+    def _wake_everybody(self) -> None:
+        for life in self._lives.values():
+            life.news.set()
+
+    async def _ring(self, life: Life, seconds: float) -> None:
+        await self._sleep(seconds)
+        life.news.set()
+
+    async def _guarded(self, life: Life, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as fault:
+            life.fault = fault
+        finally:
+            life.news.set()
+
+    async def _ask_once(self, life: Life, priority: Priority) -> None:
+        try:
+            with suppress(ReadFailed):
+                await self.ask(life, priority)
+        finally:
+            life.asking = False
+            life.heard_at = self._now()
+
+
+def _mark(call: Call) -> tuple[datetime | None, str]:
+    return call.updated_at, call.status
