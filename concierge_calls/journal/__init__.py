@@ -1,0 +1,8 @@
+"""The SQLite record of every run: what was asked, what was dialled, and what came of it."""
+
+from concierge_calls.journal.entries import Attempt, Claim, Clock, DoNotCall, HistoryRow, NewRun, Owner
+from concierge_calls.journal.reading import Results
+from concierge_calls.journal.record import RunRecord
+from concierge_calls.journal.runs import Journal
+
+__all__ = ["Attempt", "Claim", "Clock", "DoNotCall", "HistoryRow", "Journal", "NewRun", "Owner", "Results", "RunRecord"]

@@ -1,0 +1,219 @@
+"""One run's record: its rows, how each moves on, and the lock that keeps others away from it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from concierge_calls.errors import IllegalTransition, JournalError
+from concierge_calls.journal import transitions
+from concierge_calls.journal.entries import Attempt, Claim, Clock, HistoryRow
+from concierge_calls.journal.lock import RunLock
+from concierge_calls.journal.reading import Reader
+from concierge_calls.journal.rows import dump, dump_request, event, to_text
+from concierge_calls.journal.writer import Writer
+from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
+
+T = TypeVar("T")
+
+
+class RunRecord:
+    """A run that this process works on; what a method returns is committed."""
+
+    def __init__(self, run_id: str, writer: Writer, reader: Reader, lock: RunLock, clock: Clock) -> None:
+        """Work on this run, whose lock is held."""
+        self.id = run_id
+        self._writer = writer
+        self._reader = reader
+        self._lock = lock
+        self._clock = clock
+        self._sitting_since = clock.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<RunRecord {self.id}>"
+
+    def close(self) -> None:
+        """Let others work on the run."""
+        self._lock.release()
+
+    # — before the first dial —
+
+    async def add(self, requests: Sequence[CallRequest]) -> None:
+        """Add the next rows to the draft; those with a reason to skip are skipped."""
+        await self._writer.write(partial(_add, run_id=self.id, requests=requests, at=to_text(self._clock.now())))
+
+    async def start(self) -> HistoryRow:
+        """Begin the run: from now on it is listed, and can be resumed."""
+        self._sitting_since = self._clock.monotonic()
+        return await self._writer.write(partial(_start, run_id=self.id, at=to_text(self._clock.now())))
+
+    async def discard(self) -> None:
+        """Forget the draft altogether."""
+        await self._writer.write(partial(_discard, run_id=self.id))
+        self._lock.release()
+
+    # — calling —
+
+    async def claim(self, *, redial_after: datetime | None, at: datetime | None = None) -> Claim:
+        """Dial the lowest pending row that no guard holds back; rows that one holds back are skipped.
+
+        With neither an attempt nor a skipped row nobody is left to dial. A number counts as called lately when another
+        run called it after `redial_after`; None switches that guard off. `at` is the time in the backend's clock, for
+        whoever has to look for the call later; this machine's stands in for it.
+        """
+        now = self._clock.now()
+        operation = partial(transitions.claim, run_id=self.id, at=at or now, redial_after=redial_after, now=now)
+        asked = self._writer.submit(operation, revocable=True)
+        try:
+            return await asyncio.wrap_future(asked)
+        except asyncio.CancelledError:
+            asked.add_done_callback(self._take_back)
+            raise
+
+    async def redial(self, attempt: Attempt, *, at: datetime | None = None) -> Claim | Reason:
+        """Dial an uncertain row once more, because the user asked for its number; or why that cannot be."""
+        return await self._move(transitions.redial, attempt, at=at or self._clock.now())
+
+    async def placed(
+        self, attempt: Attempt, call_id: str, created_at: datetime | None, *, adopted: bool = False
+    ) -> HistoryRow:
+        """From dialing to placed; with `adopted`, for a call found at the backend, from uncertain too."""
+        return await self._move(transitions.placed, attempt, call_id=call_id, created_at=created_at, adopted=adopted)
+
+    async def progressed(self, attempt: Attempt, kind: EventKind) -> HistoryRow | None:
+        """A placed call rings or was taken; None when that has been told before."""
+        return await self._move(transitions.progressed, attempt, kind=kind)
+
+    async def ended(self, attempt: Attempt, outcome: CallOutcome, body: bytes | None = None) -> HistoryRow:
+        """From placed to ended, with what is known so far; the number is free for other runs."""
+        return await self._move(transitions.ended, attempt, outcome=outcome, body=body)
+
+    async def settled(self, attempt: Attempt, result: CallResult, body: bytes | None = None) -> HistoryRow:
+        """From ended to settled; who said on the phone not to be called is kept in the same commit."""
+        return await self._move(transitions.settled, attempt, result=result, body=body)
+
+    async def refused(self, attempt: Attempt, result: CallResult) -> HistoryRow:
+        """From dialing to refused."""
+        return await self._move(transitions.refused, attempt, result=result)
+
+    async def uncertain(self, attempt: Attempt, result: CallResult) -> HistoryRow:
+        """From dialing, placed or ended to uncertain."""
+        return await self._move(transitions.uncertain, attempt, result=result)
+
+    async def void(self, attempt: Attempt, reason: Reason) -> None:
+        """From dialing, placed or ended back to pending, since this attempt certainly rang nobody."""
+        await self._move(transitions.void, attempt, reason=reason)
+
+    # — the run as a whole —
+
+    def history(self, after: int = 0, limit: int = 100) -> list[HistoryRow]:
+        """What happened after the event with this number, oldest first."""
+        return self._reader.history(self.id, after, limit)
+
+    async def unfinished(self) -> list[Attempt]:
+        """The attempts that a resume takes up: dialing, placed, ended or uncertain."""
+        return await self._writer.write(partial(transitions.unfinished, run_id=self.id))
+
+    async def counts(self) -> Mapping[CallState, int]:
+        """How many rows are in each state."""
+        return await self._writer.write(partial(_counts, run_id=self.id))
+
+    async def peak(self, lines: int) -> None:
+        """Keep how many calls were on the line at once, if it was never more."""
+        await self._writer.write(partial(_peak, run_id=self.id, lines=lines))
+
+    async def finish(self, *, finished: bool, stopped: Reason | None = None) -> HistoryRow:
+        """End this sitting: whether nothing is left to do, and why dialling stopped early if it did."""
+        now = self._clock.monotonic()
+        worked, self._sitting_since = now - self._sitting_since, now
+        return await self._writer.write(
+            partial(
+                _finish,
+                run_id=self.id,
+                finished=finished,
+                stopped=stopped,
+                worked_ms=round(worked * 1000),
+                at=to_text(self._clock.now()),
+            )
+        )
+
+    async def _move(self, transition: Callable[..., T], attempt: Attempt, **facts: object) -> T:
+        return await self._writer.write(partial(transition, attempt=attempt, now=self._clock.now(), **facts))
+
+    def _take_back(self, asked: Future[Claim]) -> None:
+        # Whoever claimed was cancelled and has never seen the attempt, so it was never sent.
+        if asked.cancelled() or asked.exception() or not (attempt := asked.result().attempt):
+            return
+        reason = Reason("not_sent", "The run was interrupted before the request left.")
+        with suppress(JournalError):
+            self._writer.submit(partial(transitions.void, attempt=attempt, reason=reason, now=self._clock.now()))
+
+
+def _add(db: sqlite3.Connection, run_id: str, requests: Sequence[CallRequest], at: str) -> None:
+    _one_draft(db, run_id)
+    sql = "SELECT coalesce(max(idx) + 1, 0) FROM rows WHERE run_id = ?"
+    start = db.execute(sql, (run_id,)).fetchall()[0][0]
+    if any(asked.index != start + offset for offset, asked in enumerate(requests)):
+        raise IllegalTransition(f"Rows of run {run_id} came out of order; this is a bug, please report it.")
+    db.executemany(
+        """
+        INSERT INTO rows (run_id, idx, state, since, number, reason_code, reason, request)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+        (_columns(run_id, asked, at) for asked in requests),
+    )
+
+
+def _columns(run_id: str, asked: CallRequest, at: str) -> tuple[object, ...]:
+    state, code, reason = (
+        (CallState.SKIPPED, asked.skip.code, dump(asked.skip)) if asked.skip else (CallState.PENDING, None, None)
+    )
+    return (run_id, asked.index, state, at, asked.provider.phone, code, reason, dump_request(asked))
+
+
+def _start(db: sqlite3.Connection, run_id: str, at: str) -> HistoryRow:
+    _one_draft(db, run_id)
+    sql = "UPDATE runs SET draft = 0, started_at = ?, sitting_since = ? WHERE id = ? AND draft"
+    db.execute(sql, (at, at, run_id))
+    first = "SELECT * FROM history WHERE run_id = ? ORDER BY seq LIMIT 1"
+    return event(db.execute(first, (run_id,)).fetchall()[0])
+
+
+def _discard(db: sqlite3.Connection, run_id: str) -> None:
+    _one_draft(db, run_id)
+    db.execute("DELETE FROM runs WHERE id = ? AND draft", (run_id,))
+
+
+def _one_draft(db: sqlite3.Connection, run_id: str) -> None:
+    if not db.execute("SELECT 1 FROM runs WHERE id = ? AND draft", (run_id,)).fetchall():
+        raise IllegalTransition(f"Run {run_id} is no draft any more; this is a bug, please report it.")
+
+
+def _counts(db: sqlite3.Connection, run_id: str) -> Mapping[CallState, int]:
+    sql = "SELECT state, count(*) FROM rows WHERE run_id = ? GROUP BY state"
+    return dict.fromkeys(CallState, 0) | {
+        CallState(state): rows for state, rows in db.execute(sql, (run_id,)).fetchall()
+    }
+
+
+def _peak(db: sqlite3.Connection, run_id: str, lines: int) -> None:
+    db.execute("UPDATE runs SET peak = max(peak, ?) WHERE id = ?", (lines, run_id))
+
+
+def _finish(
+    db: sqlite3.Connection, run_id: str, finished: bool, stopped: Reason | None, worked_ms: int, at: str
+) -> HistoryRow:
+    sql = """
+        UPDATE runs SET finished = ?, stopped = ?, ended_at = ?, worked_ms = worked_ms + ?, sitting_since = NULL
+        WHERE id = ? AND NOT draft
+    """
+    values = (finished, None if stopped is None else dump(stopped), at, worked_ms, run_id)
+    if db.execute(sql, values).rowcount != 1:
+        raise IllegalTransition(f"Run {run_id} has not begun, so it cannot end; this is a bug, please report it.")
+    return transitions.last_event(db)

@@ -1,0 +1,161 @@
+"""The SQLite record of every run: opens it, begins and finds runs, and knows whom not to call."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from concierge_calls.errors import NoSuchRun
+from concierge_calls.journal import guards, transitions
+from concierge_calls.journal.entries import SYSTEM_CLOCK, Clock, DoNotCall, HistoryRow, NewRun, Owner
+from concierge_calls.journal.faults import explained
+from concierge_calls.journal.lock import RunLock
+from concierge_calls.journal.opening import open_for_reading, open_for_writing
+from concierge_calls.journal.reading import LATEST_EVENT, PAGE, Reader, Results, info_of, options_of, worked_ms
+from concierge_calls.journal.record import RunRecord
+from concierge_calls.journal.rows import dump, moment, to_text
+from concierge_calls.journal.writer import Writer
+from concierge_calls.models import RunInfo, RunResult, RunStats
+
+_ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is taken for another when it is typed
+
+
+class Journal:
+    """The record of all runs in one file; real and simulated runs have a file each.
+
+    The async methods are committed when they return. Reading sees what is committed. Every method raises JournalError
+    when the file cannot be used, JournalFull when its disk is full.
+    """
+
+    def __init__(self, path: Path, clock: Clock = SYSTEM_CLOCK) -> None:
+        """Open the journal at this path, or make it.
+
+        Raises JournalError when it cannot be written, is damaged, or was written by a newer version.
+        """
+        self.path = path
+        self._clock = clock
+        self._reader = Reader(path)
+        self._writer = Writer(open_for_writing(path, clock.now()), path)
+        # Planning asks the guards about each row of a file: one connection for all of it, with nothing open in between.
+        with explained(path):
+            self._guarding = open_for_reading(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Journal {self.path}>"
+
+    def close(self) -> None:
+        """Commit what was asked for, and close the file; results that were handed out can still be read."""
+        self._writer.close()
+        self._guarding.close()
+
+    # — runs to work on —
+
+    async def draft(self, new: NewRun) -> RunRecord:
+        """A new run, which nobody sees until it is started, and which is swept when this process dies before that."""
+        now = self._clock.now()
+        run_id = f"{now:%Y%m%d}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(8))}"
+        return await self._locked(run_id, partial(_draft, run_id=run_id, new=new, at=to_text(now)))
+
+    async def open_run(self, run_id: str) -> RunRecord:
+        """A run to be resumed; raises NoSuchRun, and RunLocked while another process works on it."""
+        if self._reader.run(run_id)["draft"]:
+            raise NoSuchRun(f"Run {run_id} never began; see: concierge-calls runs")
+        return await self._locked(run_id, partial(_add_up_what_died, run_id=run_id, at=to_text(self._clock.now())))
+
+    async def _locked(self, run_id: str, operation: Callable[[sqlite3.Connection], None]) -> RunRecord:
+        lock = RunLock(self.path.parent, run_id)
+        try:
+            await self._writer.write(operation)
+        except BaseException:
+            lock.release()
+            raise
+        return RunRecord(run_id, self._writer, self._reader, lock, self._clock)
+
+    # — runs to look at —
+
+    def runs(self) -> Iterator[tuple[RunInfo, RunStats]]:
+        """All runs but drafts, newest first."""
+        for row in self._reader.runs():
+            yield info_of(row), self._reader.stats(row)
+
+    def latest_unfinished(self, owner: Owner | str = Owner.CLI) -> str | None:
+        """The latest run of this owner that began and is not finished."""
+        sql = """
+            SELECT id FROM runs WHERE NOT draft AND NOT finished AND owner = ?
+            ORDER BY started_at DESC, id DESC LIMIT 1
+        """
+        for row in self._reader.fetch(sql, owner):
+            return str(row["id"])
+        return None
+
+    def result(self, run_id: str, *, dry_run: bool = False) -> RunResult:
+        """The run as it stands, a draft too; its results are read when they are asked for. Raises NoSuchRun."""
+        row = self._reader.run(run_id)
+        run, stats = info_of(row, dry_run=dry_run), self._reader.stats(row)
+        return RunResult(run=run, stats=stats, results=Results(self._reader, run, range(stats.total)))
+
+    def options(self, run_id: str) -> Mapping[str, Any]:
+        """The settings that a resume of this run needs; raises NoSuchRun."""
+        return options_of(self._reader.run(run_id))
+
+    def history(self, run_id: str, after: int = 0, limit: int = 100) -> list[HistoryRow]:
+        """What happened in the run after the event with this number, oldest first."""
+        return self._reader.history(run_id, after, limit)
+
+    # — whom not to call —
+
+    def called_since(self, number: str, since: datetime, *, but: str = "") -> tuple[str, datetime] | None:
+        """The real run, other than `but`, that called the number last since then, and when."""
+        with explained(self.path):
+            return guards.called_since(self._guarding, number, since, but)
+
+    def do_not_call(self, number: str) -> datetime | None:
+        """Since when the number is not to be called; None when it may be."""
+        with explained(self.path):
+            return guards.do_not_call_since(self._guarding, number)
+
+    async def add_do_not_call(self, number: str, note: str = "") -> None:
+        """Keep that the number is not to be called."""
+        await self._writer.write(partial(transitions.do_not_call, number=number, note=note, now=self._clock.now()))
+
+    async def remove_do_not_call(self, number: str) -> bool:
+        """Have the number called again; whether it was kept at all."""
+        sql = "DELETE FROM do_not_call WHERE number = ?"
+        return await self._writer.write(lambda db: db.execute(sql, (number,)).rowcount == 1)
+
+    def list_do_not_call(self) -> Iterator[DoNotCall]:
+        """The numbers that are not to be called, in their own order."""
+        sql = "SELECT * FROM do_not_call WHERE number > ? ORDER BY number LIMIT ?"
+        after = ""
+        while page := self._reader.fetch(sql, after, PAGE):
+            yield from (DoNotCall(row["number"], moment(row["since"]), json.loads(row["note"])) for row in page)
+            after = page[-1]["number"]
+
+
+def _draft(db: sqlite3.Connection, run_id: str, new: NewRun, at: str) -> None:
+    about = {"source": new.source, "version": new.version, "output": new.output, "options": new.options}
+    sql = """
+        INSERT INTO runs (id, owner, simulated, via, max_concurrent, started_at, about) VALUES (?, ?, ?, ?, ?, ?, ?)
+    """
+    db.execute(sql, (run_id, new.owner, new.simulated, new.via, new.max_concurrent, at, dump(about)))
+
+
+def _add_up_what_died(db: sqlite3.Connection, run_id: str, at: str) -> None:
+    # A sitting that was killed never said how long it was; its last event is the best that is known.
+    run = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchall()[0]
+    latest = db.execute(LATEST_EVENT, (run_id,)).fetchall()[0]["at"]
+    sql = "UPDATE runs SET worked_ms = ?, sitting_since = ? WHERE id = ? AND sitting_since IS NOT NULL"
+    db.execute(sql, (worked_ms(run, latest), at, run_id))

@@ -1,0 +1,264 @@
+"""What moves a row from one state to the next; each moves exactly the one it expects, or nothing at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+
+from concierge_calls.errors import IllegalTransition
+from concierge_calls.journal import guards
+from concierge_calls.journal.entries import Attempt, Claim, HistoryRow
+from concierge_calls.journal.rows import (
+    dump,
+    dump_outcome,
+    event,
+    load_request,
+    moment,
+    to_moment,
+    to_text,
+)
+from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
+
+_VOID = "void"  # of an attempt, whose row is pending again
+MOST_SKIPPED = 100  # rows held back by one claim, so that no commit takes long
+_STEPS_ON_THE_LINE = (EventKind.CALL_RINGING, EventKind.CALL_IN_PROGRESS)
+_LIVE = (CallState.DIALING, CallState.PLACED, CallState.ENDED)
+
+
+class _Known(NamedTuple):
+    """What a row says of its call beside the state."""
+
+    status: str | None = None
+    duration: float | None = None
+    cost: float | None = None
+    result: str | None = None
+
+
+_NOTHING = _Known()
+
+
+def claim(db: sqlite3.Connection, run_id: str, at: datetime, redial_after: datetime | None, now: datetime) -> Claim:
+    """Dial the run's lowest pending row that no guard holds back."""
+    _must_have_begun(db, run_id)
+    skipped: list[tuple[HistoryRow, CallRequest, Reason]] = []
+    while len(skipped) < MOST_SKIPPED and (asked := _lowest_pending(db, run_id)):
+        reason = guards.why_not(db, _number(asked), run_id, redial_after)
+        if reason is None:
+            attempt = _new_attempt(db, run_id, asked, at, now)
+            _move_row(db, attempt, (CallState.PENDING,), CallState.DIALING, now)
+            return Claim(attempt=attempt, skipped=skipped, event=last_event(db))
+        skipped.append((_skip(db, run_id, asked, reason, now), asked, reason))
+    return Claim(attempt=None, skipped=skipped)
+
+
+def redial(db: sqlite3.Connection, attempt: Attempt, at: datetime, now: datetime) -> Claim | Reason:
+    """Dial an uncertain row once more, because the user asked for its number; or why that cannot be."""
+    if held_back := guards.why_not(db, _number(attempt.asked), attempt.run_id, None):
+        return held_back
+    again = _new_attempt(db, attempt.run_id, attempt.asked, at, now)
+    _move_row(db, again, (CallState.UNCERTAIN,), CallState.DIALING, now)
+    return Claim(attempt=again, event=last_event(db))
+
+
+def placed(
+    db: sqlite3.Connection, attempt: Attempt, call_id: str, created_at: datetime | None, adopted: bool, now: datetime
+) -> HistoryRow:
+    """Keep the id under which the call is followed from now on."""
+    expected = (CallState.DIALING, CallState.UNCERTAIN) if adopted else (CallState.DIALING,)
+    db.execute(
+        "UPDATE attempts SET call_id = ?, created_at = ?, adopted = ? WHERE id = ?",
+        (call_id, None if created_at is None else to_text(created_at), adopted, attempt.id),
+    )
+    return _move(db, attempt, expected, CallState.PLACED, now)
+
+
+def progressed(db: sqlite3.Connection, attempt: Attempt, kind: EventKind, now: datetime) -> HistoryRow | None:
+    """Keep the backend's last status of a call on the line; None when that has been told before."""
+    if kind not in _STEPS_ON_THE_LINE:
+        raise IllegalTransition(f"A call on the line does not progress to {kind}; this is a bug, please report it.")
+    on_the_line = "SELECT last_status FROM attempts WHERE id = ? AND state = 'placed'"
+    found = db.execute(on_the_line, (attempt.id,)).fetchall()
+    if not found:
+        raise _illegal(attempt, (CallState.PLACED,), kind)
+    status = kind.removeprefix("call.")
+    if found[0]["last_status"] in (status, "in_progress"):
+        return None
+    db.execute("UPDATE attempts SET last_status = ?, since = ? WHERE id = ?", (status, to_text(now), attempt.id))
+    return last_event(db)
+
+
+def ended(
+    db: sqlite3.Connection, attempt: Attempt, outcome: CallOutcome, body: bytes | None, now: datetime
+) -> HistoryRow:
+    """Keep what is known of a call that is over, and give its number free."""
+    _keep_body(db, attempt, body)
+    known = _known(outcome)._replace(status=None)
+    return _move(db, attempt, (CallState.PLACED,), CallState.ENDED, now, known)
+
+
+def settled(
+    db: sqlite3.Connection, attempt: Attempt, result: CallResult, body: bytes | None, now: datetime
+) -> HistoryRow:
+    """Keep the final result, and the wish not to be called again."""
+    _keep_body(db, attempt, body)
+    if result.analysis.structured_data.get("do_not_call") is True:
+        do_not_call(db, _number(attempt.asked), f"asked so on the phone, in run {attempt.run_id}", now)
+    return _move(db, attempt, (CallState.ENDED,), CallState.SETTLED, now, _known(result))
+
+
+def refused(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now: datetime) -> HistoryRow:
+    """Keep that certainly nobody's phone rang, by this number's own fault."""
+    return _move(db, attempt, (CallState.DIALING,), CallState.REFUSED, now, _known(result))
+
+
+def uncertain(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now: datetime) -> HistoryRow:
+    """Keep that the phone may have rung."""
+    return _move(db, attempt, _LIVE, CallState.UNCERTAIN, now, _known(result))
+
+
+def void(db: sqlite3.Connection, attempt: Attempt, reason: Reason, now: datetime) -> None:
+    """Have the row wait for another attempt, since this one certainly rang nobody."""
+    db.execute("UPDATE attempts SET reason = ? WHERE id = ?", (dump(reason), attempt.id))
+    _move_attempt(db, attempt, _LIVE, _VOID, now)
+    _move_row(db, attempt, _LIVE, CallState.PENDING, now)
+
+
+def unfinished(db: sqlite3.Connection, run_id: str) -> list[Attempt]:
+    """The attempts of the run that are not at their end, in the file's order."""
+    sql = """
+        SELECT attempts.*, rows.request FROM rows JOIN attempts ON attempts.id = rows.attempt_id
+        WHERE rows.run_id = ? AND rows.state IN ('dialing', 'placed', 'ended', 'uncertain') ORDER BY rows.idx
+    """
+    return [_attempt(row) for row in db.execute(sql, (run_id,)).fetchall()]
+
+
+def do_not_call(db: sqlite3.Connection, number: str, note: str, now: datetime) -> None:
+    """Keep that the number is not to be called; whoever said so first is remembered."""
+    sql = "INSERT OR IGNORE INTO do_not_call (number, since, note) VALUES (?, ?, ?)"
+    db.execute(sql, (number, to_text(now), dump(note)))
+
+
+def last_event(db: sqlite3.Connection) -> HistoryRow:
+    """What the triggers wrote last; within a transaction nobody else can have written since."""
+    return event(db.execute("SELECT * FROM history ORDER BY seq DESC LIMIT 1").fetchall()[0])
+
+
+def _must_have_begun(db: sqlite3.Connection, run_id: str) -> None:
+    if not db.execute("SELECT 1 FROM runs WHERE id = ? AND NOT draft", (run_id,)).fetchall():
+        raise IllegalTransition(f"Run {run_id} has not begun, so it dials nobody; this is a bug, please report it.")
+
+
+def _lowest_pending(db: sqlite3.Connection, run_id: str) -> CallRequest | None:
+    sql = "SELECT idx, request FROM rows WHERE run_id = ? AND state = 'pending' ORDER BY idx LIMIT 1"
+    for index, request in db.execute(sql, (run_id,)).fetchall():
+        return load_request(index, request, None)
+    return None
+
+
+def _number(asked: CallRequest) -> str:
+    return asked.provider.phone or ""
+
+
+def _skip(db: sqlite3.Connection, run_id: str, asked: CallRequest, reason: Reason, now: datetime) -> HistoryRow:
+    sql = """
+        UPDATE rows SET state = 'skipped', since = ?, reason_code = ?, reason = ?
+        WHERE run_id = ? AND idx = ? AND state = 'pending'
+    """
+    db.execute(sql, (to_text(now), reason.code, dump(reason), run_id, asked.index))
+    return last_event(db)
+
+
+def _new_attempt(db: sqlite3.Connection, run_id: str, asked: CallRequest, at: datetime, now: datetime) -> Attempt:
+    earlier = "SELECT coalesce(max(ordinal), 0) FROM attempts WHERE run_id = ? AND idx = ?"
+    ordinal = 1 + int(db.execute(earlier, (run_id, asked.index)).fetchall()[0][0])
+    key = f"{run_id}-{asked.index}-{ordinal}"
+    sql = """
+        INSERT INTO attempts (run_id, idx, ordinal, key, number, state, dialed_at, since)
+        VALUES (?, ?, ?, ?, ?, 'dialing', ?, ?)
+    """
+    values = (run_id, asked.index, ordinal, key, _number(asked), to_text(at), to_text(now))
+    new_id = db.execute(sql, values).lastrowid
+    db.execute("UPDATE rows SET attempt_id = ? WHERE run_id = ? AND idx = ?", (new_id, run_id, asked.index))
+    return Attempt(
+        id=int(new_id or 0),
+        run_id=run_id,
+        ordinal=ordinal,
+        key=key,
+        state=CallState.DIALING,
+        asked=asked,
+        dialed_at=at,
+    )
+
+
+def _move(
+    db: sqlite3.Connection,
+    attempt: Attempt,
+    expected: Collection[CallState],
+    to: CallState,
+    now: datetime,
+    known: _Known = _NOTHING,
+) -> HistoryRow:
+    _move_attempt(db, attempt, expected, to, now)
+    _move_row(db, attempt, expected, to, now, known)
+    return last_event(db)
+
+
+def _move_attempt(
+    db: sqlite3.Connection, attempt: Attempt, expected: Collection[CallState], to: str, now: datetime
+) -> None:
+    sql = "UPDATE attempts SET state = ?, since = ? WHERE id = ? AND state = ?"
+    moved = db.executemany(sql, [(to, to_text(now), attempt.id, state) for state in expected]).rowcount
+    if moved != 1:
+        raise _illegal(attempt, expected, to)
+
+
+def _move_row(
+    db: sqlite3.Connection,
+    attempt: Attempt,
+    expected: Collection[CallState],
+    to: CallState,
+    now: datetime,
+    known: _Known = _NOTHING,
+) -> None:
+    sql = """
+        UPDATE rows SET state = ?, since = ?, status = ?, duration = ?, cost = ?, result = ?
+        WHERE attempt_id = ? AND run_id = ? AND idx = ? AND state = ?
+    """
+    which = (attempt.id, attempt.run_id, attempt.index)
+    moved = db.executemany(sql, [(to, to_text(now), *known, *which, state) for state in expected]).rowcount
+    if moved != 1:
+        raise _illegal(attempt, expected, to)
+
+
+def _illegal(attempt: Attempt, expected: Collection[CallState], to: str) -> IllegalTransition:
+    return IllegalTransition(
+        f"Row {attempt.index} of run {attempt.run_id} was to become {to}, but its attempt {attempt.ordinal} is not "
+        f"{' or '.join(expected)}; this is a bug, please report it."
+    )
+
+
+def _known(outcome: CallOutcome) -> _Known:
+    timed = outcome.started_at is not None and outcome.ended_at is not None
+    return _Known(outcome.status, outcome.duration if timed else None, outcome.cost, dump_outcome(outcome))
+
+
+def _keep_body(db: sqlite3.Connection, attempt: Attempt, body: bytes | None) -> None:
+    if body is not None:
+        db.execute("UPDATE attempts SET body = ? WHERE id = ?", (body, attempt.id))
+
+
+def _attempt(row: sqlite3.Row) -> Attempt:
+    return Attempt(
+        id=row["id"],
+        run_id=row["run_id"],
+        ordinal=row["ordinal"],
+        key=row["key"],
+        state=CallState(row["state"]),
+        asked=load_request(row["idx"], row["request"], None),
+        dialed_at=moment(row["dialed_at"]),
+        call_id=row["call_id"],
+        created_at=to_moment(row["created_at"]),
+        body=row["body"],
+    )

@@ -1,0 +1,61 @@
+"""How many transitions a second the journal commits, one by one and at once (python -m tests.benchmarks.journal)."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from concierge_calls.journal import Journal, NewRun, RunRecord
+from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallStatus, Provider, ServiceRequest
+
+CALLS = 1_000
+STEPS = 4  # claim, placed, ended, settled
+DONE = CallOutcome(status=CallStatus.COMPLETED, transcript="word " * 2_000)
+
+
+async def call(record: RunRecord) -> None:
+    """Take one row from pending to settled."""
+    attempt = (await record.claim(redial_after=datetime.now(UTC))).attempt
+    if attempt is None:
+        raise AssertionError("nobody was left to call")
+    await record.placed(attempt, attempt.key, datetime.now(UTC))
+    await record.ended(attempt, DONE, b"{}")
+    await record.settled(attempt, CallResult.of(attempt.asked, DONE), b"{}")
+
+
+async def measure(journal: Journal, lines: int) -> float:
+    """Transitions a second with so many calls at once."""
+    new = NewRun(owner="cli", via="direct", simulated=True, max_concurrent=lines, source="", version="0")
+    record = await journal.draft(new)
+    numbers = [f"+1{200 + index // 100}55501{index % 100:02d}" for index in range(CALLS)]
+    providers = [Provider(name="A", phone=number) for number in numbers]
+    await record.add([CallRequest(index=i, provider=one, request=ServiceRequest()) for i, one in enumerate(providers)])
+    await record.start()
+    line = asyncio.Semaphore(lines)
+
+    async def one() -> None:
+        async with line:
+            await call(record)
+
+    start = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(CALLS)))
+    return CALLS * STEPS / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Print the figures, and how much faster many at once are than one after the other."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, Journal(Path(folder) / "runs.db") as journal:
+        print(f"SQLite {sqlite3.sqlite_version}, {CALLS} calls of {STEPS} transitions each")
+        alone = asyncio.run(measure(journal, 1))
+        print(f"  1 line   {alone:8.0f} transitions/s")
+        for lines in (5, 50):
+            rate = asyncio.run(measure(journal, lines))
+            print(f"{lines:3} lines  {rate:8.0f} transitions/s, {rate / alone:.1f} times as many")
+
+
+if __name__ == "__main__":
+    main()
