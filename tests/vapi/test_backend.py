@@ -312,6 +312,37 @@ def test_with_an_assistant_that_extracts_nothing_a_call_is_settled_at_once(vapi:
     assert vapi.asked["get"] == 0
 
 
+@pytest.mark.parametrize("assistant_id", [None, "theirs"])
+@pytest.mark.parametrize(("record", "address"), [(True, "https://api.vapi.ai/call/c-1/mono-recording"), (False, None)])
+def test_a_recording_has_its_lasting_address_if_it_was_asked_for(
+    vapi: Any, assistant_id: str | None, record: bool, address: str | None
+) -> None:
+    turns = [{"role": "bot", "message": "Hello."}, {"role": "user", "message": "Yes?"}]
+    placed = vapi.call()
+    made = {"artifact": {"messages": turns, "recording": {"mono": {}}, "recordingUrl": "https://storage.test/a.wav"}}
+    vapi.calls["c-1"].changes.append((30.0, made, True))
+
+    async def scenario(backend: VapiBackend) -> Progress:
+        await backend.check()
+        return [each async for each in backend.follow(placed)][-1]
+
+    last = vapi.run(scenario, assistant_id=assistant_id, record=record)
+    assert last.outcome.recording_url == address
+
+
+def test_what_the_users_assistant_keeps_of_a_call_is_sent_along(vapi: Any) -> None:
+    vapi.assistant = {"id": "theirs", "artifactPlan": {"structuredOutputIds": ["so-1"], "recordingEnabled": True}}
+
+    async def scenario(backend: VapiBackend) -> None:
+        await backend.check()
+        await place(backend)
+
+    vapi.run(scenario, assistant_id="theirs")
+    [body] = vapi.bodies
+    plan = body["assistantOverrides"]["artifactPlan"]
+    assert plan == {"structuredOutputIds": ["so-1"], "recordingEnabled": False}
+
+
 # What it says of itself
 
 
