@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from concierge_calls.errors import (
+        AccountRefused,
         BackendUnreachable,
         ConciergeError,
         JournalError,
+        NumberRefused,
         PlacementError,
+        PlacementInDoubt,
+        RunInterrupted,
         RunRefused,
         SettingsError,
         UsageError,
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccountRefused",
     "Analysis",
     "AnalysisStatus",
     "BackendUnreachable",
@@ -51,10 +56,13 @@ __all__ = [
     "EventKind",
     "JournalError",
     "Message",
+    "NumberRefused",
     "PlacementError",
+    "PlacementInDoubt",
     "Provider",
     "Reason",
     "RunInfo",
+    "RunInterrupted",
     "RunRefused",
     "RunResult",
     "RunStats",

@@ -1,0 +1,281 @@
+"""Works off a run's rows, at most N calls at once, and drains when it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from concierge_calls.backend import Backend, Placed, Turn
+from concierge_calls.dialer import Dialer, Observer, OnError
+from concierge_calls.errors import PlacementError, PlacementInDoubt
+from concierge_calls.journal import Attempt, RunRecord
+from concierge_calls.lines import Line, Lines, Pace
+from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, CallStatus, Reason
+
+OFFLINE_LIMIT = 15 * 60.0
+LEAVING_LIMIT = 10.0
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a run's dialling keeps to."""
+
+    start_interval: float = 1.0  # seconds between two dials
+    redial_after: datetime | None = None  # numbers that another run called since then are left alone
+    hang_up: bool = False  # to stop is also to end the calls on the line
+
+
+class Caller:
+    """Takes row after row from the journal, has each dialled as soon as a line is free, and waits for all."""
+
+    def __init__(
+        self,
+        record: RunRecord,
+        backend: Backend,
+        lines: Lines,
+        rules: Rules,
+        *,
+        observer: Observer,
+        on_error: OnError | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stopped: Reason | None = None  # the account's or our own fault that ended the dialling
+        self.interrupted = False  # whether the dialling ended before everybody was called
+        self._record = record
+        self._backend = backend
+        self._lines = lines
+        self._rules = rules
+        self._pace = Pace(rules.start_interval, sleep=sleep, monotonic=monotonic)
+        self._dialer = Dialer(
+            record,
+            backend,
+            self._pace,
+            observer=harmless(observer),
+            on_error=harmless(on_error) if on_error else _nobody,
+            on_refused=self._stop,
+            sleep=sleep,
+        )
+        self._stopping = asyncio.Event()
+        self._changed = asyncio.Event()  # a call left the line, so its row may have come back to be called
+        self._on_the_line: dict[int, str | None] = {}  # attempt -> call id, from the dial to the end
+        self._peak = 0  # the most calls that this run had on the line at once
+        self._calls: set[asyncio.Task[None]] = set()
+        self._requests: set[asyncio.Task[None]] = set()  # those of them whose request to dial is in flight
+        self._leaving = False
+
+    def __repr__(self) -> str:
+        return f"<Caller {len(self._on_the_line)} on the line, {len(self._calls)} followed, {self._lines!r}>"
+
+    @property
+    def on_the_line(self) -> int:
+        """How many calls may be ringing or talking now."""
+        return len(self._on_the_line)
+
+    async def call_all(self) -> None:
+        """Call everybody who is left to call; returns when each call is settled, or was left to `resume`.
+
+        Expected failures become results. Raises JournalError when the record cannot be kept; whatever else
+        escapes is a bug.
+        """
+        async with self._backend.open():
+            async with asyncio.TaskGroup() as group:
+                await self._take_up(group)
+                while (claimed := await self._next()) is not None:
+                    self._start(group, self._dial(*claimed), requesting=True)
+            async with asyncio.TaskGroup() as group:
+                await self._take_up(group)  # what is in doubt is looked for once more
+
+    def drain(self) -> None:
+        """Dial nobody new; the calls on the line are followed to their end, or hung up if the rules say so."""
+        self.interrupted = True
+        self._stopping.set()
+        self._changed.set()
+        if self._rules.hang_up:
+            for call_id in filter(None, list(self._on_the_line.values())):
+                self._backend.hang_up(call_id)
+
+    async def leave(self) -> None:
+        """Stop following too, and leave the calls to `resume`; requests in flight get 10 seconds."""
+        self.drain()
+        self._leaving = True
+        for call in self._calls - self._requests:
+            call.cancel()
+        if self._requests:
+            await asyncio.wait(set(self._requests), timeout=LEAVING_LIMIT)
+        for call in self._calls:
+            call.cancel()
+
+    # Who is next
+
+    async def _next(self) -> tuple[Attempt, Turn, Line] | None:
+        while (line := await self._unless_stopping(self._lines.take())) is not None:
+            claimed, more = None, False
+            try:
+                claimed, more = await self._claim_in_turn()
+            finally:
+                if claimed is None:
+                    line.free()
+            if claimed is not None:
+                return (*claimed, line)
+            if not more and not await self._more_may_come():
+                return None
+        return None
+
+    async def _claim_in_turn(self) -> tuple[tuple[Attempt, Turn] | None, bool]:
+        await self._unless_stopping(self._pace.wait())
+        self._give_up_when_offline()
+        turn = await self._unless_stopping(self._backend.turn())
+        if turn is None:
+            return None, False
+        attempt = None
+        try:
+            if self._pace.left and not self._stopping.is_set():
+                return None, True  # a call could not be placed while this one waited for its turn
+            self._changed.clear()
+            attempt, more = await self._claim()
+        finally:
+            if attempt is None:
+                turn.release()
+        return (None if attempt is None else (attempt, turn)), more
+
+    async def _claim(self) -> tuple[Attempt | None, bool]:
+        # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.
+        if self._stopping.is_set():
+            return None, False
+        claim = await self._record.claim(at=self._backend.now(), redial_after=self._rules.redial_after)
+        for row, asked, reason in claim.skipped:
+            outcome = CallOutcome(status=CallStatus.SKIPPED, error=reason)
+            self._dialer.tell(row, asked, result=CallResult.of(asked, outcome))
+        if claim.attempt is None or claim.event is None:
+            return None, bool(claim.skipped)
+        self._on_the_line[claim.attempt.id] = None
+        self._pace.dialled()
+        self._dialer.tell(claim.event, claim.attempt.asked)
+        if len(self._on_the_line) > self._peak:
+            self._peak = len(self._on_the_line)
+            await self._record.peak(self._peak)
+        return claim.attempt, True
+
+    async def _more_may_come(self) -> bool:
+        # A call that was never dialled after all puts its row back, so more may come until every call has ended.
+        if self._stopping.is_set() or not (self._on_the_line or self._changed.is_set()):
+            return False
+        await self._changed.wait()
+        return True
+
+    def _give_up_when_offline(self) -> None:
+        if not self._on_the_line and self._pace.failing_for >= OFFLINE_LIMIT:
+            self.interrupted = True
+            self._stopping.set()
+
+    def _stop(self, reason: Reason) -> None:
+        self.stopped = self.stopped or reason
+        self._stopping.set()
+
+    async def _unless_stopping(self, waiting: Coroutine[Any, Any, T]) -> T | None:
+        work = asyncio.ensure_future(waiting)
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            work.cancel()  # does nothing to work that is done
+        with suppress(asyncio.CancelledError):
+            return await work
+        return None
+
+    # Each call
+
+    def _start(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, requesting: bool = False) -> None:
+        task = group.create_task(work)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        if requesting:
+            self._requests.add(task)
+            task.add_done_callback(self._requests.discard)
+
+    async def _dial(self, attempt: Attempt, turn: Turn, line: Line) -> None:
+        try:
+            placed = await self._place(attempt, turn)
+            if placed is not None:
+                await self._follow(attempt, placed, line)
+        finally:
+            self._off_the_line(attempt, line)
+
+    async def _place(self, attempt: Attempt, turn: Turn) -> Placed | None:
+        doubt = None
+        try:
+            placed = await self._dialer.place(attempt, turn)
+        except PlacementInDoubt as error:
+            doubt = error
+        self._requests.discard(asyncio.current_task())
+        if doubt is None or self._leaving:
+            return None if self._leaving else placed
+        return await self._dialer.look_for(attempt, doubt)
+
+    async def _follow(self, attempt: Attempt, placed: Placed, line: Line) -> None:
+        self._on_the_line[attempt.id] = placed.call_id
+        if self._stopping.is_set() and self._rules.hang_up and self.interrupted:
+            self._backend.hang_up(placed.call_id)
+        await self._dialer.follow(attempt, placed, lambda: self._off_the_line(attempt, line))
+
+    def _off_the_line(self, attempt: Attempt, line: Line) -> None:
+        self._on_the_line.pop(attempt.id, None)
+        line.free()
+        self._changed.set()
+
+    # What an earlier process left, and what is still in doubt
+
+    async def _take_up(self, group: asyncio.TaskGroup) -> None:
+        left = [] if self._leaving else await self._record.unfinished()
+        doubtful = [attempt for attempt in left if attempt.state in (CallState.DIALING, CallState.UNCERTAIN)]
+        found = await self._dialer.find(doubtful) if doubtful else {}
+        for attempt in left:
+            placed = found.get(attempt.key) or _receipt(attempt)
+            if placed is not None or attempt.state is CallState.DIALING:
+                line = self._lines.occupy()
+                self._on_the_line[attempt.id] = attempt.call_id
+                self._start(group, self._recover(attempt, placed, line))
+
+    async def _recover(self, attempt: Attempt, placed: Placed | None, line: Line) -> None:
+        try:
+            if placed is None:
+                placed = await self._dialer.look_for(attempt, PlacementInDoubt(code="interrupted"))
+            elif attempt.state in (CallState.DIALING, CallState.UNCERTAIN):
+                await self._dialer.keep(attempt, placed, adopted=attempt.state is CallState.UNCERTAIN)
+            if placed is not None:
+                await self._follow(attempt, placed, line)
+        finally:
+            self._off_the_line(attempt, line)
+
+
+def _receipt(attempt: Attempt) -> Placed | None:
+    if attempt.call_id is None or attempt.state not in (CallState.PLACED, CallState.ENDED):
+        return None
+    return Placed(call_id=attempt.call_id, created_at=attempt.created_at or attempt.dialed_at)
+
+
+def harmless(callback: Callable[..., object]) -> Callable[..., None]:
+    """Return the callback, which is somebody else's code, such that what it raises is logged and harms no call."""
+
+    def call(*arguments: object) -> None:
+        try:
+            callback(*arguments)
+        except Exception:
+            log.exception("A callback of the run failed; the calls go on.")
+
+    return call
+
+
+def _nobody(error: PlacementError, asked: CallRequest, index: int) -> None:
+    """Take an error that nobody asked to be told of."""

@@ -1,0 +1,173 @@
+"""The commands that call somebody: `batch` for a file of providers, `call` for one of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from concierge_calls.cli import options
+from concierge_calls.display import Verbosity
+from concierge_calls.errors import UsageError
+from concierge_calls.settings.fields import SETTINGS
+
+if TYPE_CHECKING:
+    from concierge_calls.settings.loading import Settings
+
+
+def batch(
+    ctx: typer.Context,
+    providers: options.Providers,
+    service: options.Service = None,
+    criteria: options.Criteria = None,
+    location: options.Location = None,
+    urgency: options.Urgency = None,
+    problem: options.Problem = None,
+    client_name: options.ClientName = None,
+    request: options.RequestFile = None,
+    map_: options.Map = None,
+    region: options.Region = None,
+    max_concurrent: options.MaxConcurrent = None,
+    start_interval: options.StartInterval = None,
+    call_timeout: options.CallTimeout = None,
+    analysis_timeout: options.AnalysisTimeout = None,
+    via: options.Via = None,
+    record: options.Record = None,
+    simulate: options.Simulate = False,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    allow_redial: options.AllowRedial = False,
+    hang_up: options.HangUp = False,
+    output: options.OutputFile = None,
+    format_: options.Format = "json",
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Call every provider in a file, at most N at once, and write what they answered."""
+    from concierge_calls import plan
+    from concierge_calls.cli.running import Manner, carry_out
+    from concierge_calls.draft import Order
+    from concierge_calls.output import Output
+    from concierge_calls.providers import read
+
+    columns = _columns(map_ or ())
+    if providers == "-" and sys.stdin is None:
+        raise UsageError("Standard input is closed, so there is no providers file in it; name the file.")
+    file, typed = read(providers, map_=columns), _typed(ctx)
+    request_file = plan.read_request(request) if request is not None else {}
+    place = Output.chosen(output, file.name)
+    order = Order(
+        rows=file,
+        source=file.name,
+        typed=typed,
+        request_file=request_file,
+        mapped=columns.keys(),
+        via_typed=via is not None,
+        simulate=simulate,
+        dry_run=dry_run,
+        allow_redial=allow_redial,
+        hang_up=hang_up,
+        output=place.target,
+    )
+    settings = _settings(ctx)
+    used = plan.columns_used(file.fields, typed, request_file, columns.keys())
+    manner = Manner(verbosity=verbosity(quiet=quiet, verbose=verbose), yes=yes, columns=_sentences(used))
+    raise typer.Exit(carry_out(order, settings, place, manner))
+
+
+def call(
+    ctx: typer.Context,
+    phone: options.Phone,
+    name: options.Name,
+    service: options.Service = None,
+    criteria: options.Criteria = None,
+    location: options.Location = None,
+    urgency: options.Urgency = None,
+    problem: options.Problem = None,
+    client_name: options.ClientName = None,
+    request: options.RequestFile = None,
+    region: options.Region = None,
+    call_timeout: options.CallTimeout = None,
+    analysis_timeout: options.AnalysisTimeout = None,
+    via: options.Via = None,
+    record: options.Record = None,
+    simulate: options.Simulate = False,
+    dry_run: options.DryRun = False,
+    yes: options.Yes = False,
+    allow_redial: options.AllowRedial = False,
+    hang_up: options.HangUp = False,
+    output: options.OutputFile = None,
+    format_: options.Format = "json",
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Call one provider, and write the same document with one entry."""
+    from concierge_calls import plan
+    from concierge_calls.cli.running import Manner, carry_out
+    from concierge_calls.draft import Order, rows_of
+    from concierge_calls.models import Provider
+    from concierge_calls.output import Output
+
+    settings = _settings(ctx)
+    _check(phone, name, settings.region)
+    place = Output.chosen(output, "call")
+    order = Order(
+        rows=rows_of([Provider(name=name, phone=None, phone_given=phone)]),
+        source="call",
+        typed=_typed(ctx),
+        request_file=plan.read_request(request) if request is not None else {},
+        via_typed=via is not None,
+        simulate=simulate,
+        dry_run=dry_run,
+        allow_redial=allow_redial,
+        hang_up=hang_up,
+        output=place.target,
+    )
+    manner = Manner(verbosity=verbosity(quiet=quiet, verbose=verbose), yes=yes)
+    raise typer.Exit(carry_out(order, settings, place, manner))
+
+
+def verbosity(*, quiet: bool, verbose: bool) -> Verbosity:
+    """Return how much is said; raises UsageError for both at once."""
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other; leave one out.")
+    return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+
+
+def _check(phone: str, name: str, region: str) -> None:
+    # A file's fault is told with its line; what was typed has none.
+    from concierge_calls.phone import checked_region, parse
+
+    parse(phone, checked_region(region))
+    if not name.strip():
+        raise UsageError("--name is empty, and the assistant asks for the business by it; give its name.")
+
+
+def _columns(maps: Sequence[str]) -> dict[str, str]:
+    columns = {}
+    for entry in maps:
+        name, equals, column = entry.partition("=")
+        if not (name and equals and column):
+            raise UsageError(f"--map {entry} is not understood; write --map phone=COLUMN, with a column of your file.")
+        columns[name.strip()] = column
+    return columns
+
+
+def _typed(ctx: typer.Context) -> dict[str, str]:
+    from concierge_calls.plan import REQUEST_FIELDS
+
+    return {name: ctx.params[name] for name in REQUEST_FIELDS if ctx.params.get(name) is not None}
+
+
+def _settings(ctx: typer.Context) -> Settings:
+    from concierge_calls.settings.loading import load
+
+    return load({name: ctx.params[name] for name in SETTINGS if name in ctx.params})
+
+
+def _sentences(used: Mapping[str, str]) -> list[str]:
+    if not used:
+        return []
+    return ["From columns of the file: " + ", ".join(f"{name} from {column!r}" for name, column in used.items()) + "."]

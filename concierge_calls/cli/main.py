@@ -1,0 +1,100 @@
+"""Assembles the command line, and turns what was raised on purpose into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from concierge_calls import __version__
+from concierge_calls.cli import batch, history, simulator
+from concierge_calls.errors import ConciergeError
+from concierge_calls.plain import masked
+
+BUG = 1
+NOT_CALLED = 2
+
+app = typer.Typer(
+    name="concierge-calls",
+    help="Has an AI assistant phone every provider in a file, and writes what they answered.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help starts quickly and reads well in a pipe
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; the exit code is the contract's."""
+    os.umask(0o077)  # what is said on the phone is nobody else's business
+    _fill_standard_streams()
+    app(prog_name="concierge-calls")
+
+
+def _fill_standard_streams() -> None:
+    # Where one was closed, the next file that is opened would take its place, and what is printed would go into it.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _told(function: Callable[..., None]) -> Callable[..., None]:
+    # What is raised on purpose has its sentence; anything else is a bug and says so.
+    @functools.wraps(function)
+    def command(*arguments: Any, **options: Any) -> None:
+        try:
+            function(*arguments, **options)
+        except ConciergeError as error:
+            _say(error.message)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            _say("Interrupted; nobody was dialled.")
+            raise typer.Exit(NOT_CALLED) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (typer.Exit, SystemExit):
+            raise
+        except Exception:
+            traceback.print_exc()
+            _say("This is a bug; please report it with the lines above. What was called is in the journal.")
+            raise typer.Exit(BUG) from None
+
+    return command
+
+
+def _say(message: str) -> None:
+    try:
+        print(f"concierge-calls: {masked(message)}", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        return  # nobody listens; the exit code still says it
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"concierge-calls {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Has an AI assistant phone every provider in a file, and writes what they answered."""
+
+
+app.command("batch", short_help="Call every provider in a file; the main job.")(_told(batch.batch))
+app.command("call", short_help="Call one provider.")(_told(batch.call))
+app.command("resume")(_told(history.resume))
+app.command("runs")(_told(history.runs))
+app.command("show")(_told(history.show))
+app.command("simulator", short_help="Start a Vapi to try things on.", epilog=simulator.endings())(
+    _told(simulator.simulator)
+)

@@ -1,0 +1,72 @@
+"""What Ctrl-C and its like do to a run: the first drains it, the second leaves it, the third ends us at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from concierge_calls.caller import Caller
+from concierge_calls.plain import count
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INTERRUPTED = 5
+
+Say = Callable[[str], object]
+
+
+class Stopper:
+    """Counts the requests to stop, and does what each asks for."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._caller: Caller | None = None
+        self._task = asyncio.current_task()
+        self._asked = 0
+        self._leaving: asyncio.Task[None] | None = None
+
+    def found(self, caller: Caller) -> None:
+        """Take note of who can be told to stop, now that the first dial is near."""
+        self._caller = caller
+
+    def stop(self) -> None:
+        """Do what the next request to stop asks for."""
+        self._asked += 1
+        if self._asked > 2:
+            os._exit(INTERRUPTED)  # as safe as a kill: whatever matters is committed
+        if self._caller is None:
+            if self._task is not None:
+                self._task.cancel()
+        elif self._asked == 1:
+            self._drain(self._caller)
+        else:
+            self._say("Leaving; the calls on the line go on, and the journal knows them.")
+            self._leaving = asyncio.ensure_future(self._caller.leave())
+
+    def _drain(self, caller: Caller) -> None:
+        caller.drain()
+        self._say(
+            f"Stopping: nobody new is dialled, {count(caller.on_the_line, 'call')} on the line"
+            f" {'is' if caller.on_the_line == 1 else 'are'} followed to the end. Once more to leave at once."
+        )
+
+
+@contextmanager
+def stoppable(say: Say) -> Iterator[Stopper]:
+    """Have signals stop the run while the context lasts; one that was ignored when we began stays ignored."""
+    loop, stopper = asyncio.get_running_loop(), Stopper(say)
+    taken = [number for number in SIGNALS if not _ignored(signal.getsignal(number))]
+    for number in taken:
+        loop.add_signal_handler(number, stopper.stop)
+    try:
+        yield stopper
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)
+
+
+def _ignored(handler: Callable[[int, FrameType | None], object] | int | None) -> bool:
+    return handler is signal.SIG_IGN

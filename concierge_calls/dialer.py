@@ -1,0 +1,210 @@
+"""Takes one attempt from its request to its result, each step journalled and then told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from concierge_calls.backend import Backend, Placed, Progress, Stage, Turn, Verdict
+from concierge_calls.errors import (
+    AccountRefused,
+    ComeBackLater,
+    NumberRefused,
+    PlacementError,
+    PlacementInDoubt,
+    ReadFailed,
+)
+from concierge_calls.journal import Attempt, HistoryRow, RunRecord
+from concierge_calls.lines import Pace
+from concierge_calls.models import (
+    CallEvent,
+    CallOutcome,
+    CallRequest,
+    CallResult,
+    CallState,
+    CallStatus,
+    EventKind,
+    Reason,
+)
+
+# A call in doubt is looked for so many seconds after its reply was lost; its line is held as long.
+LOOK_AFTER = (1.0, 3.0, 10.0, 30.0, 60.0, 120.0)
+LOOK_BACK = timedelta(minutes=10)  # how far this machine's clock may be off
+
+Observer = Callable[[CallEvent], object]
+OnError = Callable[[PlacementError, CallRequest, int], object]
+
+STEPS = {Stage.RINGING: EventKind.CALL_RINGING, Stage.IN_PROGRESS: EventKind.CALL_IN_PROGRESS}
+PUT_BACK = frozenset({Verdict.NO_LINE, Verdict.WITHDRAWN, Verdict.ACCOUNT})
+
+
+class Dialer:
+    """Dials attempts that were claimed; expected failures become results, or put the row back."""
+
+    def __init__(
+        self,
+        record: RunRecord,
+        backend: Backend,
+        pace: Pace,
+        *,
+        observer: Observer,
+        on_error: OnError,
+        on_refused: Callable[[Reason], object],
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._record = record
+        self._backend = backend
+        self._pace = pace
+        self._observer = observer
+        self._on_error = on_error
+        self._on_refused = on_refused
+        self._sleep = sleep
+        self._failed_starts: set[int] = set()  # the rows that had their one more attempt
+
+    def tell(
+        self,
+        row: HistoryRow,
+        asked: CallRequest,
+        *,
+        call_id: str | None = None,
+        ended_reason: str | None = None,
+        result: CallResult | None = None,
+    ) -> None:
+        """Tell the observer what has just been committed."""
+        event = CallEvent(
+            seq=row.seq,
+            at=row.at,
+            run_id=self._record.id,
+            kind=row.kind,
+            index=asked.index,
+            request=asked,
+            call_id=call_id,
+            ended_reason=ended_reason,
+            result=result,
+        )
+        self._observer(event)
+
+    async def place(self, attempt: Attempt, turn: Turn) -> Placed | None:
+        """Send the request once; None when nobody is to be followed, which the journal then knows.
+
+        Raises PlacementInDoubt when the phone may have rung; the journal still says `dialing`.
+        """
+        try:
+            placed = await self._backend.place(attempt.asked, attempt.key, turn)
+        except PlacementInDoubt:
+            raise
+        except PlacementError as error:
+            await self._not_placed(attempt, error)
+            return None
+        finally:
+            turn.release()
+        self._pace.placed()
+        await self.keep(attempt, placed)
+        return placed
+
+    async def keep(self, attempt: Attempt, placed: Placed, *, adopted: bool = False) -> None:
+        """Commit the call's id, from when on it is followed and never dialled again."""
+        row = await self._record.placed(attempt, placed.call_id, placed.created_at, adopted=adopted)
+        self.tell(row, attempt.asked, call_id=placed.call_id)
+
+    async def look_for(self, attempt: Attempt, error: PlacementInDoubt) -> Placed | None:
+        """Look for a call in doubt until it is found or its time is over, when it becomes uncertain."""
+        waited = 0.0
+        for moment in LOOK_AFTER:
+            await self._sleep(moment - waited)
+            waited = moment
+            if (placed := (await self.find([attempt])).get(attempt.key)) is not None:
+                await self.keep(attempt, placed)
+                return placed
+        await self._doubt(attempt, CallOutcome(status=CallStatus.UNCERTAIN, error=_reason(error)))
+        self._on_error(error, attempt.asked, attempt.asked.index)
+        return None
+
+    async def find(self, attempts: Sequence[Attempt]) -> dict[str, Placed]:
+        """Look once for these attempts' calls, by their keys; a look that failed finds nothing."""
+        since = min(attempt.dialed_at for attempt in attempts) - LOOK_BACK
+        with suppress(ReadFailed):
+            return dict(await self._backend.find([attempt.key for attempt in attempts], since))
+        return {}
+
+    async def follow(self, attempt: Attempt, placed: Placed, off_the_line: Callable[[], object]) -> None:
+        """Follow the call until its result is final; `off_the_line` is called as soon as it has ended."""
+        async for progress in self._backend.follow(placed):
+            if progress.verdict is Verdict.FINAL:  # it did get a line
+                self._pace.succeeded()
+            if progress.stage is Stage.ENDED:
+                await self._end(attempt, placed, progress)
+                off_the_line()
+            elif progress.stage is Stage.SETTLED:
+                await self._settle(attempt, placed, progress)
+            else:
+                row = await self._record.progressed(attempt, STEPS[progress.stage])
+                if row is not None:
+                    self.tell(row, attempt.asked, call_id=placed.call_id)
+
+    async def _not_placed(self, attempt: Attempt, error: PlacementError) -> None:
+        # Nobody else may be dialled on the strength of a row that is put back before everybody holds off or stops.
+        if isinstance(error, ComeBackLater):
+            self._pace.hold_off(error.retry_after)
+        elif isinstance(error, AccountRefused):
+            self._on_refused(_reason(error))
+        if isinstance(error, NumberRefused):
+            result = self._result(attempt, CallOutcome(status=CallStatus.ERROR, error=_reason(error)))
+            self.tell(await self._record.refused(attempt, result), attempt.asked, result=result)
+        else:
+            await self._record.void(attempt, _reason(error))
+        if not isinstance(error, ComeBackLater):
+            self._on_error(error, attempt.asked, attempt.asked.index)
+
+    async def _end(self, attempt: Attempt, placed: Placed, progress: Progress) -> None:
+        verdict = progress.verdict
+        if verdict is Verdict.LOST:
+            outcome = CallOutcome(status=CallStatus.UNCERTAIN, error=progress.reason)
+            await self._doubt(attempt, outcome, call_id=placed.call_id)
+        elif verdict in PUT_BACK or self._one_more(attempt, verdict):
+            await self._put_back(attempt, verdict, progress.reason)
+        else:
+            await self._keep_end(attempt, placed, progress)
+            if verdict is not Verdict.FINAL:
+                await self._settle(attempt, placed, progress)
+
+    def _one_more(self, attempt: Attempt, verdict: Verdict) -> bool:
+        if verdict is not Verdict.START_FAILED or attempt.asked.index in self._failed_starts:
+            return False
+        self._failed_starts.add(attempt.asked.index)
+        return True
+
+    async def _put_back(self, attempt: Attempt, verdict: Verdict, reason: Reason | None) -> None:
+        reason = reason or Reason(verdict, "The call was never dialled.")
+        if verdict is Verdict.ACCOUNT:
+            self._on_refused(reason)
+        elif verdict is not Verdict.START_FAILED:
+            self._pace.hold_off(None)
+        await self._record.void(attempt, reason)
+
+    async def _keep_end(self, attempt: Attempt, placed: Placed, progress: Progress) -> None:
+        if attempt.state is CallState.ENDED or progress.outcome is None:  # it ended under an earlier process
+            return
+        row = await self._record.ended(attempt, progress.outcome, progress.body)
+        self.tell(row, attempt.asked, call_id=placed.call_id, ended_reason=progress.outcome.ended_reason)
+
+    async def _settle(self, attempt: Attempt, placed: Placed, progress: Progress) -> None:
+        if progress.outcome is None:
+            return
+        result = self._result(attempt, progress.outcome, call_id=placed.call_id)
+        row = await self._record.settled(attempt, result, progress.body)
+        self.tell(row, attempt.asked, call_id=placed.call_id, ended_reason=result.ended_reason, result=result)
+
+    async def _doubt(self, attempt: Attempt, outcome: CallOutcome, *, call_id: str | None = None) -> None:
+        result = self._result(attempt, outcome, call_id=call_id)
+        self.tell(await self._record.uncertain(attempt, result), attempt.asked, call_id=call_id, result=result)
+
+    def _result(self, attempt: Attempt, outcome: CallOutcome, *, call_id: str | None = None) -> CallResult:
+        method = self._backend.method if call_id is not None else None
+        return CallResult.of(attempt.asked, outcome, call_id=call_id, call_method=method)
+
+
+def _reason(error: PlacementError) -> Reason:
+    return Reason(error.code, error.message)

@@ -1,0 +1,81 @@
+"""Call events as plain lines for people: one for each call that ends or fails, every event on request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from typing import IO
+
+from concierge_calls.models import SKIPPED_ON_PURPOSE, CallEvent, CallResult, CallStatus, EventKind
+from concierge_calls.plain import clock, masked, one_line
+
+WRONG = frozenset({CallStatus.ERROR, CallStatus.TIMEOUT, CallStatus.UNCERTAIN, CallStatus.CANCELLED})
+NAME_WIDTH = 30
+
+
+class Verbosity(IntEnum):
+    """How much is said."""
+
+    QUIET = 0  # nothing unless something is wrong
+    NORMAL = 1  # each call that ended or failed
+    VERBOSE = 2  # every event
+
+
+class PlainLines:
+    """An observer that writes a time-stamped line for each event worth one.
+
+    Phone numbers are shown by their last four digits. A terminal that closes, or a pipe that nobody reads any
+    more, ends the lines but not the run.
+    """
+
+    def __init__(self, verbosity: Verbosity, heard: Callable[[CallResult], str], stream: IO[str] | None = None) -> None:
+        self._verbosity = verbosity
+        self._heard = heard
+        self._stream: IO[str] | None = stream or sys.stderr  # None when the process was started without one
+
+    def __call__(self, event: CallEvent) -> None:
+        """Write the event's line, if this verbosity has one for it."""
+        if (text := self._text(event)) is not None:
+            self.say(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {text}")
+
+    def say(self, *lines: str) -> None:
+        """Write lines of our own."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.writelines(f"{line}\n" for line in lines)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = None
+
+    def _text(self, event: CallEvent) -> str | None:
+        final = event.result if event.kind in (EventKind.CALL_SETTLED, EventKind.CALL_SKIPPED) else None
+        if self._verbosity is Verbosity.VERBOSE:
+            what = _known(event) if final is None else self._outcome(final)
+            return "  ".join((f"{event.kind.value:<16}", *_who(event), *what)).rstrip()
+        if final is None or (self._verbosity is Verbosity.QUIET and not is_wrong(final)):
+            return None
+        return "  ".join((*_who(event), *self._outcome(final))).rstrip()
+
+    def _outcome(self, result: CallResult) -> tuple[str, ...]:
+        spoken = clock(result.duration) if result.duration else ""
+        return f"{result.status.value.replace('_', ' '):<9}", f"{spoken:>5}", masked(self._heard(result))
+
+
+def is_wrong(result: CallResult) -> bool:
+    """Tell whether somebody should look at this, even somebody who wanted to hear nothing."""
+    on_purpose = result.error is None or result.error.code in SKIPPED_ON_PURPOSE
+    return result.status in WRONG or (result.status is CallStatus.SKIPPED and not on_purpose)
+
+
+def _known(event: CallEvent) -> tuple[str, ...]:
+    return tuple(filter(None, (event.call_id, event.ended_reason)))
+
+
+def _who(event: CallEvent) -> tuple[str, ...]:
+    if event.request is None:
+        return ()
+    provider = event.request.provider
+    name = masked(one_line(provider.name, NAME_WIDTH)) or "(no name)"
+    return f"{name:<{NAME_WIDTH}}", f"…{provider.last_four}" if provider.phone else "    -"

@@ -1,0 +1,136 @@
+"""Plans a run and writes it down as a draft, before anybody is dialled."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from concierge_calls import __version__, plan
+from concierge_calls.errors import ProvidersFileError
+from concierge_calls.journal import Journal, NewRun, Owner, RunRecord
+from concierge_calls.models import CallRequest, Provider, Reason, RunStats
+from concierge_calls.plain import count
+from concierge_calls.providers import Row
+
+if TYPE_CHECKING:
+    from concierge_calls.settings.loading import Settings
+
+CHUNK = 500  # rows of a file that are held, and written, at once
+
+# The settings that still hold when a run is taken up again, whatever the environment says then.
+KEPT = ("phone_number_id", "assistant_id", "start_interval", "call_timeout", "analysis_timeout", "record")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is asked of a run: whom to call, for what, and how."""
+
+    rows: Iterable[Row]
+    source: str
+    typed: Mapping[str, str] = field(default_factory=dict)  # request fields that were typed
+    request_file: Mapping[str, str] = field(default_factory=dict)
+    mapped: Collection[str] = ()  # fields whose column was named by the user
+    via_typed: bool = False
+    simulate: bool = False
+    dry_run: bool = False
+    allow_redial: bool = False
+    hang_up: bool = False
+    output: str | None = None
+    owner: Owner = Owner.CLI
+
+    def redial_after(self, settings: Settings) -> datetime | None:
+        """Return since when a number that another run called is left alone; None where none is."""
+        if self.simulate or self.allow_redial:
+            return None
+        return datetime.now(UTC) - timedelta(hours=settings.redial_after)
+
+    def new_run(self, settings: Settings, via: str) -> NewRun:
+        """Return what the journal is told of the run before its first row."""
+        return NewRun(
+            owner=self.owner,
+            via=via,
+            simulated=self.simulate,
+            max_concurrent=settings.max_concurrent,
+            source=self.source,
+            version=__version__,
+            output=self.output,
+            options={name: getattr(settings, name) for name in KEPT} | {"allow_redial": self.allow_redial},
+        )
+
+
+async def write_down(order: Order, settings: Settings, journal: Journal, record: RunRecord) -> list[str]:
+    """Read and plan every row and add it to the record; returns sentences about what is worth a look.
+
+    Raises ProvidersFileError when there is no row that can be used, and what reading the rows raises.
+    """
+    requests = _requests(order, settings, journal, record.id)
+    warned, fault = 0, None
+    while chunk := list(islice(requests, CHUNK)):
+        await record.add(chunk)
+        warned += sum(asked.warning is not None for asked in chunk)
+        fault = fault or next((asked.skip for asked in chunk if asked.skip), None)
+    _check_usable(journal.result(record.id).stats, order.source, fault)
+    if not warned or order.simulate:
+        return []
+    return [f"{count(warned, 'number')} may not exist; see them with --dry-run --verbose."]
+
+
+def rows_of(providers: Iterable[Provider]) -> Iterator[Row]:
+    """Give providers that did not come from a file the form of a file's rows."""
+    for number, provider in enumerate(providers, 1):
+        values = {
+            "name": provider.name,
+            "phone": provider.phone or provider.phone_given,
+            "id": provider.id or "",
+            "extension": provider.extension or "",
+        }
+        yield Row(line=provider.line or number, values=values, extra=dict(provider.extra), unit="provider")
+
+
+def _requests(order: Order, settings: Settings, journal: Journal, run_id: str) -> Iterator[CallRequest]:
+    since = order.redial_after(settings)
+    return plan.make(
+        order.rows,
+        source=order.source,
+        typed=order.typed,
+        request_file=order.request_file,
+        mapped=order.mapped,
+        region=settings.region,
+        needs_service=settings.assistant_id is None,
+        called_lately=lambda number: _called_since(journal, number, since, run_id),
+        do_not_call=lambda number: _do_not_call(journal, number),
+    )
+
+
+def _check_usable(stats: RunStats, source: str, fault: Reason | None) -> None:
+    label = "Standard input" if source == "-" else source
+    if not stats.total:
+        raise ProvidersFileError(f"{label} has no rows, so there is nobody to call.")
+    if stats.unusable == stats.total:
+        rows = "its only row" if stats.total == 1 else f"none of its {stats.total:,} rows"
+        why = f" The first: {fault.message}" if fault is not None else ""
+        raise ProvidersFileError(
+            f"{label} has nobody to call: {rows} can{'not' if stats.total == 1 else ''} be used.{why}"
+        )
+
+
+def _called_since(journal: Journal, number: str, since: datetime | None, run_id: str) -> Reason | None:
+    known = None if since is None else journal.called_since(number, since, but=run_id)
+    if known is None:
+        return None
+    other, moment = known
+    return Reason(
+        "called_lately",
+        f"Run {other} called this number on {moment.astimezone():%Y-%m-%d at %H:%M};"
+        " to call it again all the same: --allow-redial.",
+    )
+
+
+def _do_not_call(journal: Journal, number: str) -> Reason | None:
+    since = journal.do_not_call(number)
+    if since is None:
+        return None
+    return Reason("do_not_call", f"They asked on {since.astimezone():%Y-%m-%d} not to be called.")

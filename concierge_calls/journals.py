@@ -1,0 +1,30 @@
+"""The journals that are there: one of real runs, one of simulated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+from concierge_calls.errors import NoSuchRun
+from concierge_calls.journal import Journal
+
+
+@contextmanager
+def journals(*, simulated: Iterable[bool] = (False, True)) -> Iterator[list[Journal]]:
+    """Open the journals of these kinds that are there, to look something up in them."""
+    from concierge_calls.settings.loading import load
+
+    settings = load()
+    with ExitStack() as opened:
+        paths = (settings.journal_path(simulated=kind) for kind in simulated)
+        yield [opened.enter_context(Journal(path)) for path in paths if path.exists()]
+
+
+def no_such_run(run_id: str) -> NoSuchRun:
+    """Return the error for a real run that is not there, which says so if there is a simulated one of that id."""
+    with journals(simulated=[True]) as opened:
+        for journal in opened:
+            with suppress(NoSuchRun):
+                journal.result(run_id)
+                return NoSuchRun(f"Run {run_id} was a simulated one, and its simulator is gone; start it again.")
+    return NoSuchRun(f"There is no run {run_id} in the journal; see: concierge-calls runs.")

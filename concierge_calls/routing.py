@@ -1,0 +1,80 @@
+"""Which route a run takes, decided once, before anybody is dialled, and opened for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from concierge_calls.errors import UsageError
+
+if TYPE_CHECKING:
+    from concierge_calls.settings.loading import Settings
+    from concierge_calls.vapi.backend import VapiBackend
+
+SIMULATED_SPEED = 30.0
+SIMULATED_NUMBER = "00000000-0000-4000-8000-000000000555"
+
+
+class Route(StrEnum):
+    """By which way a run's calls go to Vapi."""
+
+    DIRECT = "direct"
+
+
+def decide(via: str, *, typed: bool, simulate: bool) -> Route:
+    """Return the route for what was asked; raises UsageError for one that cannot be taken.
+
+    A simulated run is always direct, whatever is set; only typing the contrary is an error. `auto` takes Kestra
+    where one is enabled, and this version knows none.
+    """
+    if via != "kestra" or (simulate and not typed):
+        return Route.DIRECT
+    if simulate:
+        raise UsageError("A simulated run is always direct: leave out --via kestra, or --simulate.")
+    raise UsageError("This version has no Kestra route: use --via direct, and unset CONCIERGE_VIA.")
+
+
+@asynccontextmanager
+async def backend(settings: Settings, *, simulate: bool) -> AsyncIterator[VapiBackend]:
+    """Open the way to Vapi, or to a simulator that is started for it and dies with it."""
+    if not simulate:
+        key, number = settings.needed()
+        async with _vapi(settings, key, number, settings.base_url, settings.max_requests_per_minute) as vapi:
+            yield vapi
+        return
+    from concierge_calls.simulator import Simulator, SimulatorOptions
+
+    simulator = Simulator(SimulatorOptions(speed=SIMULATED_SPEED))
+    await asyncio.to_thread(simulator.start)
+    try:
+        async with _vapi(settings, "simulated", SIMULATED_NUMBER, simulator.url, 0, simulated=True) as vapi:
+            yield vapi
+    finally:
+        await asyncio.to_thread(simulator.stop)
+
+
+@asynccontextmanager
+async def _vapi(
+    settings: Settings, key: str, number: str, base_url: str, per_minute: int, *, simulated: bool = False
+) -> AsyncIterator[VapiBackend]:
+    from concierge_calls.vapi.backend import VapiBackend
+    from concierge_calls.vapi.client import VapiClient
+    from concierge_calls.vapi.clock import VapiClock
+    from concierge_calls.vapi.gate import Gate
+
+    clock = VapiClock()
+    gate = Gate(per_minute, now=clock.seconds)
+    async with VapiClient(key, base_url=base_url, gate=gate, clock=clock) as client:
+        yield VapiBackend(
+            client,
+            phone_number_id=number,
+            assistant_id=settings.assistant_id,
+            call_timeout=settings.call_timeout,
+            analysis_timeout=settings.analysis_timeout,
+            record=settings.record,
+            poll_interval=settings.poll_interval,
+            simulated=simulated,
+        )

@@ -1,0 +1,256 @@
+"""One run from plan to results, the same for the command line, the HTTP API and Python."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from concierge_calls import plan, routing
+from concierge_calls.caller import Caller, Rules, harmless
+from concierge_calls.dialer import Observer, OnError
+from concierge_calls.draft import Order, rows_of, write_down
+from concierge_calls.errors import IllegalTransition, JournalError, NoSuchRun, RunInterrupted
+from concierge_calls.journal import HistoryRow, Journal, RunRecord
+from concierge_calls.journals import journals, no_such_run
+from concierge_calls.lines import Lines
+from concierge_calls.models import (
+    CallEvent,
+    CallRequest,
+    CallResult,
+    CallState,
+    EventKind,
+    Provider,
+    Reason,
+    RunResult,
+    ServiceRequest,
+)
+
+if TYPE_CHECKING:
+    from concierge_calls.settings.loading import Settings
+
+LIVE = frozenset({CallState.PENDING, CallState.DIALING, CallState.PLACED, CallState.ENDED})
+
+OnCaller = Callable[[Caller], object]
+OnComplete = Callable[[CallResult, int], object]
+
+
+class Run:
+    """A run that is planned and written down, as a draft until it starts."""
+
+    def __init__(
+        self, journal: Journal, record: RunRecord, settings: Settings, order: Order, *, begun: bool = False
+    ) -> None:
+        self.begun = begun  # no longer a draft
+        self.interrupted = False
+        self.warnings: list[str] = []  # what is worth a look before anybody is dialled
+        self._journal = journal
+        self._record = record
+        self._settings = settings
+        self._order = order
+
+    @property
+    def id(self) -> str:
+        """The run's id in the journal."""
+        return self._record.id
+
+    def result(self) -> RunResult:
+        """Return the run as the journal has it now."""
+        return self._journal.result(self.id, dry_run=self._order.dry_run)
+
+    async def start(
+        self, observer: Observer, *, on_error: OnError | None = None, on_caller: OnCaller = lambda _: None
+    ) -> RunResult:
+        """Call everybody, and return the run's result; `on_caller` is handed who can be told to stop.
+
+        Raises BackendUnreachable or RunRefused when nobody was dialled, and then no run is kept.
+        """
+        observer = harmless(observer)
+        if not self.begun and not self.result().stats.pending:
+            await self._begin(observer)  # everybody is skipped: there is nothing to ask Vapi
+            await self._finish(None, observer)
+            return self.result()
+        async with routing.backend(self._settings, simulate=self._order.simulate) as vapi:
+            await vapi.check()
+            await self._begin(observer)
+            caller = Caller(
+                self._record,
+                vapi,
+                Lines(self._settings.max_concurrent),
+                self._rules(),
+                observer=observer,
+                on_error=on_error,
+            )
+            on_caller(caller)
+            await _call_all(caller)
+        self.interrupted = caller.interrupted
+        await self._finish(caller.stopped, observer)
+        return self.result()
+
+    async def plan(self) -> None:
+        """Plan every row and write it down; raises ProvidersFileError when no row can be used."""
+        self.warnings = await write_down(self._order, self._settings, self._journal, self._record)
+
+    def _rules(self) -> Rules:
+        simulate = self._order.simulate
+        return Rules(
+            start_interval=0.0 if simulate else self._settings.start_interval,
+            redial_after=self._order.redial_after(self._settings),
+            hang_up=self._order.hang_up,
+        )
+
+    async def _begin(self, observer: Observer) -> None:
+        if self.begun:
+            return
+        started = await self._record.start()
+        self.begun = True
+        self._tell(started, observer)
+        after, results = started.seq, self.result().results
+        while rows := self._record.history(after=after):
+            for row in rows:
+                self._tell(row, observer, None if row.index is None else results[row.index])
+            after = rows[-1].seq
+
+    def _tell(self, row: HistoryRow, observer: Observer, result: CallResult | None = None) -> None:
+        asked = None if result is None else _asked(result)
+        observer(
+            CallEvent(
+                seq=row.seq,
+                at=row.at,
+                run_id=self.id,
+                kind=row.kind,
+                index=row.index,
+                request=asked,
+                result=result,
+            )
+        )
+
+    async def _finish(self, stopped: Reason | None, observer: Observer) -> None:
+        counts = await self._record.counts()
+        finished = not any(counts.get(state) for state in LIVE)
+        row = await self._record.finish(finished=finished, stopped=None if finished else stopped)
+        self._tell(row, observer)
+
+
+@asynccontextmanager
+async def continued(run_id: str | None, *, hang_up: bool = False) -> AsyncIterator[Run | None]:
+    """Take up a real run that was cut short, the latest one without an id; None when there is nothing to do.
+
+    Raises NoSuchRun and RunLocked. What the run was told when it began still holds.
+    """
+    from concierge_calls.settings.loading import load
+
+    with journals(simulated=[False]) as opened:
+        journal = opened[0] if opened else None
+        found = run_id or (journal.latest_unfinished() if journal is not None else None)
+        if found is None:
+            yield None
+            return
+        if journal is None:
+            raise no_such_run(found)
+        try:
+            known = journal.result(found)
+        except NoSuchRun:
+            raise no_such_run(found) from None
+        if known.run.finished and not known.stats.uncertain:
+            yield None
+            return
+        told = dict(journal.options(found))
+        allow_redial = bool(told.pop("allow_redial", False))
+        settings = load(told | {"max_concurrent": known.run.max_concurrent})
+        order = Order(
+            rows=(), source=known.run.source, allow_redial=allow_redial, hang_up=hang_up, output=known.run.output
+        )
+        record = await journal.open_run(found)
+        try:
+            yield Run(journal, record, settings, order, begun=True)
+        finally:
+            record.close()
+
+
+@asynccontextmanager
+async def drafted(order: Order, settings: Settings) -> AsyncIterator[Run]:
+    """Plan a run and hold it as a draft, which is gone again unless the run starts.
+
+    Raises UsageError, SettingsError, ProvidersFileError and JournalError, each before anybody is dialled.
+    """
+    route = routing.decide(settings.via, typed=order.via_typed, simulate=order.simulate)
+    if not (order.simulate or order.dry_run):
+        settings.needed()
+    with Journal(settings.journal_path(simulated=order.simulate)) as journal:
+        record = await journal.draft(order.new_run(settings, route.value))
+        run = Run(journal, record, settings, order)
+        try:
+            await run.plan()
+            yield run
+        finally:
+            if not run.begun:
+                await record.discard()
+            record.close()
+
+
+async def call_providers(
+    providers: Iterable[Provider],
+    request: ServiceRequest | None = None,
+    *,
+    max_concurrent: int | None = None,
+    on_call_complete: OnComplete | None = None,
+    on_call_error: OnError | None = None,
+    observer: Observer | None = None,
+    simulate: bool = False,
+    allow_redial: bool = False,
+    **options: Any,
+) -> RunResult:
+    """Call every provider, at most `max_concurrent` at once, and return what they answered, in their order.
+
+    `on_call_complete(result, index)` is called once for each call when its result is final,
+    `on_call_error(error, request, index)` for one that could not be placed; one that raises is logged and harms
+    nobody. Other settings go by their names (`call_timeout`, `start_interval`, `record`, …); what is not given is
+    read from the environment. Raises ConciergeError when nobody could be dialled.
+    """
+    from concierge_calls.settings.fields import SETTINGS
+    from concierge_calls.settings.loading import load
+
+    if unknown := options.keys() - SETTINGS.keys():
+        raise TypeError(
+            f"call_providers() knows no option {', '.join(sorted(unknown))}; its options are named as the settings are."
+        )
+    settings = load({"max_concurrent": max_concurrent, **options})
+    order = Order(
+        rows=rows_of(providers),
+        source="python",
+        typed=plan.typed_fields(request) if request is not None else {},
+        simulate=simulate,
+        allow_redial=allow_redial,
+    )
+
+    watch = harmless(observer) if observer is not None else None
+
+    def tell(event: CallEvent) -> None:
+        if watch is not None:
+            watch(event)
+        result = event.result
+        if on_call_complete and event.kind is EventKind.CALL_SETTLED and result is not None and result.call_id:
+            on_call_complete(result, result.index)
+
+    async with drafted(order, settings) as run:
+        return await run.start(tell, on_error=on_call_error)
+
+
+async def _call_all(caller: Caller) -> None:
+    try:
+        await caller.call_all()
+    except* JournalError as group:
+        error = _first(group)
+        if isinstance(error, IllegalTransition):
+            raise error from group
+        raise RunInterrupted(f"{error} The run stops here; the calls on the line go on.") from group
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _asked(result: CallResult) -> CallRequest:
+    return CallRequest(index=result.index, provider=result.provider, request=result.request, skip=result.error)

@@ -1,0 +1,76 @@
+"""Real runs against a simulator by real HTTP; its ledger says what happened, whatever we say."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from concierge_calls import Provider, RunResult, ServiceRequest, call_providers
+from concierge_calls.simulator import Simulator
+
+REQUEST = ServiceRequest(service_needed="plumbing", user_criteria="licensed", location="Greenville SC")
+PHONE_NUMBER_ID = str(uuid.UUID(int=0x555))
+ENVIRONMENT = {
+    "VAPI_API_KEY": "a-key",
+    "VAPI_PHONE_NUMBER_ID": PHONE_NUMBER_ID,
+    "VAPI_START_INTERVAL": "0",
+    "VAPI_POLL_INTERVAL": "0.02",
+    "VAPI_MAX_REQUESTS_PER_MINUTE": "0",
+}
+
+
+class Span(NamedTuple):
+    """From when until when a call was on the line, as the ledger has it."""
+
+    start: float
+    end: float
+
+    @property
+    def length(self) -> float:
+        return self.end - self.start
+
+
+class Vapi:
+    """A simulator that the environment points to."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.options = simulator.options
+
+    def call(self, whom: Iterable[Provider], **options: Any) -> RunResult:
+        return asyncio.run(call_providers(whom, REQUEST, **options))
+
+    def asked(self, kind: str) -> int:
+        """How many requests of this kind came."""
+        return int(self.simulator.ledger()["requests"][kind])
+
+    def peak(self) -> int:
+        return int(self.simulator.ledger()["peak"])
+
+    def times_rung(self, whom: Sequence[Provider]) -> list[int]:
+        numbers = self.simulator.ledger()["numbers"]
+        return [numbers[each.phone]["rang"] if each.phone in numbers else 0 for each in whom]
+
+    def spans(self, whom: Sequence[Provider]) -> list[Span]:
+        numbers = self.simulator.ledger()["numbers"]
+        calls = [numbers[each.phone]["calls"][0] for each in whom]
+        return [Span(call["createdAt"], call["endedAt"]) for call in calls]
+
+
+class StartVapi(Protocol):
+    """Starts a simulator with these options, and points the environment to it."""
+
+    def __call__(self, **options: Any) -> Vapi: ...
+
+
+def providers(endings: str) -> list[Provider]:
+    """A provider for each of these last digits, which decide how its call ends."""
+    found: list[Provider] = []
+    used: Counter[str] = Counter()
+    for digit in endings:
+        found.append(Provider(name=f"Provider {len(found)}", phone=f"+131255501{used[digit]}{digit}"))
+        used[digit] += 1
+    return found

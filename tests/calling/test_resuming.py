@@ -1,0 +1,140 @@
+"""A second process takes up what a first one left, and never dials again whom that one may have dialled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from concierge_calls.errors import PlacementInDoubt
+from concierge_calls.models import CallStatus
+from tests.calling.fakes import Take, now
+from tests.calling.rehearsal import Rehearsal, Rehearse
+
+LOST = PlacementInDoubt("The reply was lost.", "reply_lost")
+
+
+async def killed(run: Rehearsal, seconds: float, lines: int = 5) -> None:
+    """Begin the run and kill its process so many seconds later."""
+    calling = asyncio.ensure_future((await run.caller(lines=lines)).call_all())
+    await asyncio.sleep(seconds)
+    calling.cancel()
+    await asyncio.wait([calling])
+    run.die()
+    run.events.clear()
+    run.backend.looks.clear()
+
+
+def resumed_after(seconds: float, *, away: float = 0.0, lines: int = 5) -> Callable[[Rehearsal], Awaitable[float]]:
+    """Have the run killed, and taken up by another process later; returns when that one is done."""
+
+    async def scenario(run: Rehearsal) -> float:
+        await killed(run, seconds, lines)
+        await asyncio.sleep(away)
+        caller = await run.caller(lines=lines)
+        await caller.call_all()
+        assert (caller.on_the_line, caller.interrupted) == (0, False)
+        return now()
+
+    return scenario
+
+
+def test_calls_that_go_on_are_followed_to_their_end_and_the_rest_is_dialled(rehearse: Rehearse) -> None:
+    run = rehearse(4, {index: [Take(talk=40)] for index in range(4)})
+    run.play(resumed_after(10, away=5, lines=2))
+
+    assert run.statuses() == ["completed"] * 4
+    assert run.backend.order == [0, 1, 2, 3]
+    assert run.backend.starts == [0, 0, 40, 40]
+    assert (run.backend.peak, run.peak()) == (2, 2)
+
+
+def test_calls_that_ended_meanwhile_are_settled_from_what_the_backend_knows(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [Take(talk=40, status=CallStatus.VOICEMAIL)], 1: [Take(talk=50)]})
+    run.play(resumed_after(10, away=500))
+
+    assert run.statuses() == ["voicemail", "completed"]
+    assert run.told(0) == ["ended", "settled"]
+    assert len(run.backend.sent) == 2
+
+
+def test_a_call_that_had_ended_is_asked_for_its_analysis_and_not_told_to_end_again(rehearse: Rehearse) -> None:
+    run = rehearse(1, {0: [Take(talk=10, analysis=90)]})
+    finished = run.play(resumed_after(30, away=5))
+
+    assert (run.told(0), run.statuses(), finished) == (["settled"], ["completed"], 100)
+    assert len(run.backend.sent) == 1
+
+
+def test_a_call_whose_reply_never_came_is_found_by_its_key_and_followed(rehearse: Rehearse) -> None:
+    run = rehearse(1, {0: [Take(after=None, talk=60)]})
+    run.play(resumed_after(10))
+
+    assert run.statuses() == ["completed"]
+    assert run.told(0) == ["placed", "ringing", "in_progress", "ended", "settled"]
+    assert (len(run.backend.sent), run.backend.looks) == (1, [(10, frozenset({run.backend.sent[0].key}))])
+
+
+def test_a_call_whose_reply_never_came_and_that_is_not_found_is_uncertain_and_never_placed_again(
+    rehearse: Rehearse,
+) -> None:
+    run = rehearse(2, {0: [Take(error=LOST, after=60, dials=False)], 1: [Take(talk=5)]})
+    finished = run.play(resumed_after(10))
+
+    assert run.statuses() == ["uncertain", "completed"]
+    error = run.results()[0].error
+    assert error is not None
+    assert error.code == "interrupted"
+    assert run.backend.order == [0, 1]
+    assert [at for at, _ in run.backend.looks] == [10 + after for after in (0, 1, 3, 10, 30, 60, 120, 120)]
+    assert finished == 130
+
+
+def test_a_call_in_doubt_holds_a_line_of_the_second_process_too(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [Take(error=LOST, after=60, dials=False)]})
+    run.play(resumed_after(10, lines=1))
+    assert run.backend.starts == [0, 130]
+
+
+def test_an_uncertain_call_is_looked_for_again_and_adopted_when_it_is_there(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [Take(error=LOST, shown=900, talk=20)], 1: [Take(talk=1000)]})
+    run.play(resumed_after(200, away=800))
+
+    assert run.statuses() == ["completed", "completed"]
+    assert run.told(0) == ["placed", "ended", "settled"]
+    assert len(run.backend.sent) == 2
+
+
+def test_an_uncertain_call_that_is_not_there_stays_uncertain_without_being_told_again(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [Take(error=LOST, dials=False)], 1: [Take(talk=300)]})
+    run.play(resumed_after(200))
+
+    assert run.statuses() == ["uncertain", "completed"]
+    assert (run.told(0), run.backend.order) == ([], [0, 1])
+    key = frozenset({run.backend.sent[0].key})
+    assert run.backend.looks == [(200, key), (300, key)]
+
+
+def test_rows_that_are_done_are_left_alone(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> None:
+        for _ in range(2):
+            await (await run.caller()).call_all()
+            run.die()
+
+    run = rehearse(3)
+    run.play(scenario)
+    assert (run.backend.order, sum(run.backend.followed.values())) == ([0, 1, 2], 3)
+
+
+def test_lines_that_an_earlier_process_uses_are_not_dialled_on(rehearse: Rehearse) -> None:
+    run = rehearse(6, {index: [Take(talk=20 + index)] for index in range(6)})
+    run.play(resumed_after(10, lines=3))
+    assert run.backend.starts == [0, 0, 0, 20, 21, 22]
+    assert (run.backend.peak, run.statuses()) == (3, ["completed"] * 6)
+
+
+def test_a_run_killed_at_any_moment_is_finished_with_nobody_called_twice(rehearse: Rehearse) -> None:
+    for seconds in (0, 0.5, 4, 9.5, 10, 12.5, 20.5):
+        takes = {index: [Take(after=1, talk=10 + index, analysis=3)] for index in range(5)}
+        run = rehearse(5, takes)
+        run.play(resumed_after(seconds, lines=2))
+        assert (run.statuses(), run.backend.order) == (["completed"] * 5, list(range(5)))

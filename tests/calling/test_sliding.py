@@ -1,0 +1,86 @@
+"""The calls slide: a free line dials at once, in the file's order, and never is one call too many on the line."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from concierge_calls.lines import Lines
+from tests.calling.fakes import Take
+from tests.calling.rehearsal import Rehearsal, Rehearse
+
+SECONDS = st.integers(1, 400).map(float)
+
+
+def greedy(durations: list[float], lines: int) -> list[float]:
+    """Return when each call starts if the next one always takes the line that is free first."""
+    free, starts = [0.0] * lines, []
+    for duration in durations:
+        starts.append(heapq.heappop(free))
+        heapq.heappush(free, starts[-1] + duration)
+    return starts
+
+
+@settings(max_examples=25, deadline=None)
+@given(durations=st.lists(SECONDS, min_size=1, max_size=14), lines=st.integers(1, 6))
+def test_every_line_dials_the_moment_it_is_free_and_none_is_one_too_many(
+    rehearse: Rehearse, durations: list[float], lines: int
+) -> None:
+    run = rehearse(len(durations), {index: [Take(talk=talk)] for index, talk in enumerate(durations)})
+    run.call_all(lines=lines)
+
+    assert run.backend.starts == greedy(durations, lines)
+    assert run.backend.order == list(range(len(durations)))
+    assert run.backend.peak == run.peak() == min(lines, len(durations))
+
+
+def test_the_sixth_call_waits_for_the_shortest_of_five_not_for_the_longest(rehearse: Rehearse) -> None:
+    run = rehearse(6, {index: [Take(talk=talk)] for index, talk in enumerate((79, 20, 50, 60, 70, 10))})
+    run.call_all(lines=5)
+    assert run.backend.starts == [0, 0, 0, 0, 0, 20]
+
+
+def test_a_line_is_given_back_when_the_call_has_ended_however_long_its_analysis_takes(rehearse: Rehearse) -> None:
+    run = rehearse(3, {index: [Take(talk=10, analysis=100)] for index in range(3)})
+    run.call_all(lines=1)
+
+    assert run.backend.starts == [0, 10, 20]
+    settled = [event.at for event in run.events if event.kind == "call.settled"]
+    assert [(at - run.events[0].at).total_seconds() for at in settled] == [110, 120, 130]
+
+
+def test_a_request_that_hangs_stops_no_other_call(rehearse: Rehearse) -> None:
+    run = rehearse(6, {0: [Take(after=500, talk=600)]} | {index: [Take(talk=10)] for index in range(1, 6)})
+    run.call_all(lines=2)
+
+    assert run.backend.starts == [0, 0, 10, 20, 30, 40]
+    assert run.statuses() == ["completed"] * 6
+
+
+def test_two_dials_are_never_closer_than_the_interval(rehearse: Rehearse) -> None:
+    run = rehearse(6, {index: [Take(talk=talk)] for index, talk in enumerate((2, 2, 9, 9, 9, 9))})
+    run.call_all(lines=5, start_interval=1.5)
+    assert run.backend.starts == [0, 1.5, 3, 4.5, 6, 7.5]
+    assert all(later - earlier >= 1.5 for earlier, later in pairwise(run.backend.starts))
+
+
+def test_lines_that_are_shared_are_shared(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> None:
+        lines = Lines(3)
+        others = [lines.occupy(), lines.occupy()]
+        caller = await run.caller(shared=lines)
+        await caller.call_all()
+        assert lines.busy == len(others)
+
+    run = rehearse(4, {index: [Take(talk=10)] for index in range(4)})
+    run.play(scenario)
+    assert run.backend.starts == [0, 10, 20, 30]
+
+
+def test_a_run_in_which_nobody_is_left_to_call_ends_at_once(rehearse: Rehearse) -> None:
+    run = rehearse(0)
+    caller = run.call_all()
+    assert (run.backend.sent, caller.stopped, caller.interrupted, caller.on_the_line) == ([], None, False, 0)

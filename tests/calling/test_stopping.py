@@ -1,0 +1,136 @@
+"""Stopping: to drain is to dial nobody new; to leave is to stop following, and to hang up nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from concierge_calls.caller import LEAVING_LIMIT, Caller
+from concierge_calls.errors import AccountRefused, ComeBackLater, PlacementInDoubt
+from tests.calling.fakes import Take, now
+from tests.calling.rehearsal import Rehearsal, Rehearse
+
+
+def stopped_after(
+    run: Rehearsal, seconds: float, stop: Callable[[Caller], Awaitable[None] | None], **how: object
+) -> tuple[Caller, float]:
+    """Have the run stopped so many seconds after its beginning; returns also when it returned."""
+
+    async def scenario(run: Rehearsal) -> tuple[Caller, float]:
+        caller = await run.caller(**how)  # type: ignore[arg-type]
+        calling = asyncio.ensure_future(caller.call_all())
+        await asyncio.sleep(seconds)
+        if (stopping := stop(caller)) is not None:
+            await stopping
+        await calling
+        return caller, now()
+
+    return run.play(scenario)
+
+
+def test_to_drain_is_to_dial_nobody_new_and_to_follow_who_is_on_the_line(rehearse: Rehearse) -> None:
+    run = rehearse(5, {0: [Take(talk=30, analysis=5)], 1: [Take(talk=40)]})
+    caller, returned = stopped_after(run, 3, Caller.drain, lines=2)
+
+    assert run.statuses() == ["completed", "completed", "pending", "pending", "pending"]
+    assert (caller.interrupted, caller.stopped, returned) == (True, None, 40)
+    assert run.backend.hung_up == []
+
+
+def test_to_drain_twice_does_no_harm(rehearse: Rehearse) -> None:
+    def twice(caller: Caller) -> None:
+        caller.drain()
+        caller.drain()
+
+    run = rehearse(2, {0: [Take(talk=30)]})
+    stopped_after(run, 3, twice, lines=1)
+    assert run.statuses() == ["completed", "pending"]
+
+
+def test_to_drain_with_hanging_up_ends_the_calls_on_the_line(rehearse: Rehearse) -> None:
+    run = rehearse(4, {index: [Take(talk=300)] for index in range(4)})
+    _, returned = stopped_after(run, 3, Caller.drain, lines=2, hang_up=True)
+
+    assert run.statuses() == ["cancelled", "cancelled", "pending", "pending"]
+    assert (run.backend.hung_up, returned) == (["call-1", "call-2"], 3)
+
+
+def test_a_call_that_is_being_placed_while_all_are_hung_up_is_hung_up_as_soon_as_its_id_is_known(
+    rehearse: Rehearse,
+) -> None:
+    run = rehearse(2, {0: [Take(after=8, talk=300)]})
+    _, returned = stopped_after(run, 3, Caller.drain, lines=1, hang_up=True)
+    assert (run.statuses(), returned) == (["cancelled", "pending"], 8)
+
+
+def test_whoever_waits_for_the_interval_is_not_dialled_after_all(rehearse: Rehearse) -> None:
+    run = rehearse(3, {0: [Take(talk=30)]})
+    stopped_after(run, 5, Caller.drain, lines=3, start_interval=10.0)
+    assert (run.backend.order, run.statuses()) == ([0], ["completed", "pending", "pending"])
+
+
+def test_a_call_that_could_be_placed_later_is_left_when_the_run_is_drained(rehearse: Rehearse) -> None:
+    run = rehearse(1, {0: [Take(error=ComeBackLater(retry_after=60.0))]})
+    _, returned = stopped_after(run, 5, Caller.drain)
+    assert (run.statuses(), run.backend.order, returned) == (["pending"], [0], 5)
+
+
+def test_a_call_in_doubt_is_looked_for_to_the_end_of_a_drained_run(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [Take(error=PlacementInDoubt(), shown=50, talk=70)]})
+    _, returned = stopped_after(run, 5, Caller.drain, lines=1)
+    assert (run.statuses(), returned) == (["completed", "pending"], 70)
+
+
+def test_to_leave_returns_at_once_and_the_calls_stay_placed_on_the_line(rehearse: Rehearse) -> None:
+    run = rehearse(4, {index: [Take(talk=300)] for index in range(4)})
+    caller, returned = stopped_after(run, 3, Caller.leave, lines=2)
+
+    assert [attempt.state for attempt in run.attempts()] == ["placed", "placed"]
+    assert run.statuses() == ["in_progress", "in_progress", "pending", "pending"]
+    assert (caller.interrupted, caller.on_the_line, returned, run.backend.hung_up) == (True, 0, 3, [])
+
+
+def test_to_leave_waits_for_the_replies_to_requests_that_have_left(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [Take(after=4, talk=300)]})
+    _, returned = stopped_after(run, 3, Caller.leave, lines=1)
+
+    assert [(attempt.state, attempt.call_id) for attempt in run.attempts()] == [("placed", "call-1")]
+    assert returned == 4
+
+
+def test_to_leave_waits_for_such_a_reply_ten_seconds_and_no_longer(rehearse: Rehearse) -> None:
+    run = rehearse(3, {0: [Take(after=None, talk=300)], 1: [Take(talk=300)]})
+    _, returned = stopped_after(run, 3, Caller.leave, lines=2)
+
+    assert [attempt.state for attempt in run.attempts()] == ["dialing", "placed"]
+    assert returned == 3 + LEAVING_LIMIT
+    assert run.backend.turns_out == 0
+
+
+def test_to_leave_stops_looking_for_a_call_in_doubt_whose_row_says_so(rehearse: Rehearse) -> None:
+    run = rehearse(1, {0: [Take(error=PlacementInDoubt(), dials=False)]})
+    _, returned = stopped_after(run, 5, Caller.leave)
+    assert ([attempt.state for attempt in run.attempts()], returned) == (["dialing"], 5)
+
+
+def test_to_leave_leaves_the_analysis_to_a_resume(rehearse: Rehearse) -> None:
+    run = rehearse(1, {0: [Take(talk=10, analysis=100)]})
+    _, returned = stopped_after(run, 50, Caller.leave)
+    assert ([attempt.state for attempt in run.attempts()], returned) == (["ended"], 50)
+
+
+def test_to_leave_after_draining_is_the_second_ctrl_c(rehearse: Rehearse) -> None:
+    async def both(caller: Caller) -> None:
+        caller.drain()
+        await asyncio.sleep(10)
+        await caller.leave()
+
+    run = rehearse(3, {0: [Take(talk=5)], 1: [Take(talk=300)]})
+    _, returned = stopped_after(run, 3, both, lines=2)
+    assert (run.statuses(), returned) == (["completed", "in_progress", "pending"], 13)
+
+
+def test_when_the_account_is_refused_nobody_is_hung_up_whatever_ctrl_c_would_do(rehearse: Rehearse) -> None:
+    run = rehearse(3, {0: [Take(talk=30)], 1: [Take(error=AccountRefused(), after=3)]})
+    run.call_all(lines=2, hang_up=True)
+    assert (run.backend.hung_up, run.statuses()) == ([], ["completed", "pending", "pending"])

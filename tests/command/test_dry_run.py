@@ -1,0 +1,85 @@
+"""--dry-run: who would be called, who not and why, with no key, no network and no trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+GOOD = "Blue Ridge,(864) 555-0106,plumbing"
+TWIN = "Twin,864-555-0106,plumbing"
+ODD = "Odd,900-555-0100,plumbing"
+NO_NETWORK = {"VAPI_BASE_URL": "https://nowhere.invalid", "HTTPS_PROXY": "http://127.0.0.1:9"}
+
+
+def test_the_plan_is_shown_with_whole_numbers_and_nothing_is_kept(command: Any, providers: Any, kept: Any) -> None:
+    finished = command("batch", providers(GOOD, TWIN), "--dry-run", environ=NO_NETWORK)
+
+    assert (finished.code, kept()) == (0, 0)
+    assert finished.lines == [
+        "call  Blue Ridge                      +18645550106",
+        "skip  Twin                            +18645550106      duplicate of line 2",
+        "From columns of the file: service from 'service'.",
+        "2 providers: 1 would be called, 1 not.",
+    ]
+
+
+def test_the_document_has_pending_and_skipped_rows_and_says_that_it_is_a_dry_run(command: Any, providers: Any) -> None:
+    finished = command("batch", providers(GOOD, TWIN), "--dry-run", "-q", "-o", "plan.json")
+    document = json.loads(Path("plan.json").read_text())
+    run, stats = document["run"], document["stats"]
+
+    assert (finished.code, finished.out, finished.err) == (0, "", "")
+    assert (run["dryRun"], run["finished"], run["simulated"], run["endedAt"]) == (True, False, False, None)
+    assert [result["status"] for result in document["results"]] == ["pending", "skipped"]
+    assert [result["error"] for result in document["results"]] == [
+        None,
+        {"code": "duplicate", "message": "duplicate of line 2"},
+    ]
+    assert (stats["total"], stats["pending"], stats["skipped"], stats["durationMs"]) == (2, 1, 1, 0)
+
+
+def test_an_unusable_row_is_3_and_said_even_with_q(command: Any, providers: Any) -> None:
+    finished = command("batch", providers(GOOD, ODD), "--dry-run", "-q")
+
+    assert finished.code == 3
+    assert finished.lines == [
+        "skip  Odd                             900-555-0100     "
+        " providers.csv, line 3: '900-555-0100' is a premium-rate number, which costs extra; it is never called."
+    ]
+    assert finished.document["run"]["dryRun"] is True
+
+
+def test_a_file_without_a_usable_row_is_2(command: Any, providers: Any) -> None:
+    finished = command("batch", providers(ODD), "--dry-run")
+
+    assert (finished.code, finished.out) == (2, "")
+
+
+def test_numbers_called_lately_are_named_with_the_run_that_called_them(command: Any, providers: Any, vapi: Any) -> None:
+    run = command("batch", providers(GOOD)).document["run"]["id"]
+    again = command("batch", "providers.csv", "--dry-run")
+
+    assert again.code == 0
+    assert f"Run {run} called this number on" in again.err
+    assert again.document["results"][0]["error"]["code"] == "called_lately"
+
+
+def test_what_is_odd_about_a_number_is_said_with_v(command: Any, providers: Any) -> None:
+    file = providers("Far,(211) 555-0106,plumbing", GOOD)
+
+    assert command("batch", file, "--dry-run", "-v").lines == [
+        "call  Far                             +12115550106",
+        "      No such number is known to be assigned, but it is possible, so it is called.",
+        "call  Blue Ridge                      +18645550106",
+        "From columns of the file: service from 'service'.",
+        "1 number may not exist; see them with --dry-run --verbose.",
+        "2 providers: 2 would be called, 0 not.",
+    ]
+
+
+def test_a_single_call_can_be_tried_dry_too(command: Any, kept: Any) -> None:
+    finished = command("call", "864-555-0106", "--name", "Blue Ridge", "--service", "plumbing", "--dry-run")
+
+    assert (finished.code, kept()) == (0, 0)
+    assert finished.document["results"][0]["status"] == "pending"

@@ -1,0 +1,138 @@
+"""Ctrl-C: the first drains, the second leaves, the third ends at once; resume rings nobody a second time."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+FIRST = "+18645550100"
+ROWS = ("Blue Ridge,(864) 555-0100,plumbing", "Reedy River,(864) 555-0115,plumbing", "Haywood,864-555-0126,plumbing")
+ONCE = {"+18645550100": 1, "+18645550115": 1, "+18645550126": 1}
+
+
+def statuses(document: Any) -> list[str]:
+    return [result["status"] for result in document["results"]]
+
+
+@pytest.fixture
+def talking(command: Any, providers: Any, vapi: Any) -> Any:
+    """A run whose first call is on the line and stays there."""
+    vapi.options.stuck = {FIRST: "in-progress"}
+    running = command.start("batch", providers(*ROWS), "-v", "--max-concurrent", "1")
+    running.until("call.in_progress")
+    return running
+
+
+def test_the_first_ctrl_c_dials_nobody_new_and_follows_the_call_on_the_line(
+    talking: Any, command: Any, vapi: Any
+) -> None:
+    talking.interrupt()
+    talking.until("Stopping: nobody new is dialled, 1 call on the line is followed to the end. Once more to leave")
+    vapi.hang_up(FIRST)
+    stopped = talking.finish()
+
+    assert stopped.code == 5
+    assert statuses(stopped.document) == ["completed", "pending", "pending"]
+    assert stopped.document["run"]["finished"] is False
+    assert stopped.lines[-3] == "3 providers: 1 completed, 2 not yet called."
+    assert stopped.lines[-1] == "To finish this run: concierge-calls resume RUN"
+    assert vapi.rang == {FIRST: 1}
+
+    resumed = command("resume", stopped.document["run"]["id"])
+
+    assert resumed.code == 0
+    assert statuses(resumed.document) == ["completed", "no_answer", "busy"]
+    assert resumed.document["results"][0] == stopped.document["results"][0]
+    assert vapi.rang == ONCE
+
+
+def test_the_second_ctrl_c_leaves_the_call_and_resume_takes_it_up_again(talking: Any, command: Any, vapi: Any) -> None:
+    talking.interrupt()
+    talking.until("Stopping")
+    talking.interrupt()
+    left = talking.finish()
+
+    assert left.code == 5
+    assert statuses(left.document) == ["in_progress", "pending", "pending"]
+    assert left.document["results"][0]["callId"] == vapi.ledger["numbers"][FIRST]["calls"][0]["id"]
+    assert "Leaving; the calls on the line go on, and the journal knows them." in left.lines
+
+    vapi.hang_up(FIRST)
+    resumed = command("resume")
+
+    assert resumed.code == 0
+    assert statuses(resumed.document) == ["completed", "no_answer", "busy"]
+    assert resumed.document["results"][0]["callId"] == left.document["results"][0]["callId"]
+    assert vapi.rang == ONCE
+
+
+def test_the_third_ctrl_c_ends_at_once_and_resume_finds_the_call_whose_reply_was_awaited(
+    command: Any, providers: Any, vapi: Any
+) -> None:
+    vapi.options.create_delay = 60.0
+    running = command.start("batch", providers(ROWS[0]), "-v")
+    running.until("call.dialing")
+    vapi.wait_for(FIRST)
+    running.interrupt()
+    running.until("Stopping")
+    running.interrupt()
+    running.until("Leaving")
+    running.interrupt()
+    ended = running.finish()
+
+    assert (ended.code, ended.out) == (5, "")
+
+    vapi.options.create_delay = 0.0
+    resumed = command("resume")
+
+    assert resumed.code == 0
+    assert statuses(resumed.document) == ["completed"]
+    assert vapi.rang == {FIRST: 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_being_told_to_end_drains_like_ctrl_c(talking: Any, vapi: Any, number: int) -> None:
+    talking.interrupt(number)
+    talking.until("Stopping")
+    vapi.hang_up(FIRST)
+
+    assert talking.finish().code == 5
+    assert vapi.rang == {FIRST: 1}
+
+
+def test_with_hang_up_the_first_ctrl_c_also_ends_the_call(command: Any, providers: Any, vapi: Any) -> None:
+    vapi.options.stuck = {FIRST: "in-progress"}
+    running = command.start("batch", providers(*ROWS), "-v", "--max-concurrent", "1", "--hang-up")
+    running.until("call.in_progress")
+    running.interrupt()
+    stopped = running.finish()
+
+    assert stopped.code == 5
+    assert statuses(stopped.document) == ["cancelled", "pending", "pending"]
+    assert vapi.ledger["live"] == 0
+
+
+def test_ctrl_c_before_the_first_dial_keeps_no_run(command: Any, providers: Any, vapi: Any, kept: Any) -> None:
+    vapi.options.reply_delay = 60.0
+    running = command.start("batch", providers(*ROWS), "-v")
+    running.until("From columns of the file: service from 'service'.")
+    running.interrupt()
+    ended = running.finish()
+
+    assert (ended.code, ended.out, kept()) == (2, "", 0)
+    assert ended.lines[-1] == "Interrupted before the first dial; nobody was dialled."
+    assert vapi.rang == {}
+
+
+def test_hanging_up_the_terminal_does_not_stop_a_run_that_was_told_to_ignore_it(
+    command: Any, providers: Any, vapi: Any
+) -> None:
+    vapi.options.stuck = {FIRST: "in-progress"}
+    running = command.start("batch", providers(ROWS[0]), "-v", prefix=("nohup",))
+    running.until("call.in_progress")
+    running.interrupt(signal.SIGHUP)
+    vapi.hang_up(FIRST)
+
+    assert running.finish().code == 0
