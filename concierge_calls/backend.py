@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -38,8 +38,9 @@ class Placed:
 
     call_id: str
     created_at: datetime  # in the backend's clock
-    control_url: str | None = None  # a key to the live call: kept in memory only
+    control_url: str | None = field(default=None, repr=False)  # a key to the live call: kept in memory only
     blocked: bool = False  # waits for a free line; the backend may dial it later by itself
+    rang: bool = False  # a phone was heard to ring already, under an earlier process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,8 @@ class Progress:
 class Turn(Protocol):
     """The right to let one request to place a call leave now."""
 
-    def release(self) -> None:
-        """Give the turn back; once is enough, more does no harm."""
+    def release(self, *, unused: bool = False) -> None:
+        """Give the turn back, with the word that nothing was sent; once is enough, more does no harm."""
 
 
 class Backend(Protocol):
@@ -74,6 +75,9 @@ class Backend(Protocol):
        FINAL, ended is the last.
     9. A failed read never ends a call: it is asked again for as long as it takes.
     10. `hang_up` asks for the end of a call; that it ended is told by `follow` alone.
+    11. `withdraw` takes back the calls that still wait for a line, and leaves those alone that ring.
+    12. A verdict other than FINAL or LOST is told only of a call of which nothing was ever heard.
+    13. `follow` raises AccountRefused when the backend has long refused to tell of any call; the calls go on.
     """
 
     @property
@@ -102,7 +106,10 @@ class Backend(Protocol):
         """Look once for calls that were placed with these keys since then; returns those that were found."""
 
     def follow(self, placed: Placed) -> AsyncIterator[Progress]:
-        """Follow the call until its outcome is final."""
+        """Follow the call until its outcome is final; raises AccountRefused when that is not allowed any more."""
 
     def hang_up(self, call_id: str) -> None:
         """End this call for the user; its outcome is `cancelled` once it has ended."""
+
+    def withdraw(self) -> Collection[str]:
+        """Take back every followed call that still waits for a line; returns their ids, told of by `follow`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -12,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from concierge_calls.backend import Backend, Placed, Turn
-from concierge_calls.dialer import Dialer, Observer, OnError
+from concierge_calls.dialer import Dialer, Observer, OnError, harmless
 from concierge_calls.errors import PlacementError, PlacementInDoubt
 from concierge_calls.journal import Attempt, RunRecord
 from concierge_calls.lines import Line, Lines, Pace
@@ -22,7 +21,6 @@ OFFLINE_LIMIT = 15 * 60.0
 LEAVING_LIMIT = 10.0
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +59,17 @@ class Caller:
             backend,
             self._pace,
             observer=harmless(observer),
-            on_error=harmless(on_error) if on_error else _nobody,
+            on_error=harmless(on_error or _nobody),
             on_refused=self._stop,
             sleep=sleep,
         )
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()  # a call left the line, so its row may have come back to be called
         self._on_the_line: dict[int, str | None] = {}  # attempt -> call id, from the dial to the end
-        self._peak = 0  # the most calls that this run had on the line at once
         self._calls: set[asyncio.Task[None]] = set()
+        self._followers: dict[str, asyncio.Task[None]] = {}  # call id -> who follows it
         self._requests: set[asyncio.Task[None]] = set()  # those of them whose request to dial is in flight
+        self._looking: asyncio.Future[dict[str, Placed]] | None = None  # a look for what is in doubt
         self._leaving = False
 
     def __repr__(self) -> str:
@@ -88,12 +87,8 @@ class Caller:
         escapes is a bug.
         """
         async with self._backend.open():
-            async with asyncio.TaskGroup() as group:
-                await self._take_up(group)
-                while (claimed := await self._next()) is not None:
-                    self._start(group, self._dial(*claimed), requesting=True)
-            async with asyncio.TaskGroup() as group:
-                await self._take_up(group)  # what is in doubt is looked for once more
+            await self._work_off()
+            await self._work_off()  # what is in doubt is looked for once more, and may have to be dialled after all
 
     def drain(self) -> None:
         """Dial nobody new; the calls on the line are followed to their end, or hung up if the rules say so."""
@@ -105,15 +100,29 @@ class Caller:
                 self._backend.hang_up(call_id)
 
     async def leave(self) -> None:
-        """Stop following too, and leave the calls to `resume`; requests in flight get 10 seconds."""
+        """Stop following too, and leave the calls to `resume`.
+
+        Requests in flight get 10 seconds, and so do calls that wait for a line: they are taken back, or the backend
+        would dial them when nobody follows.
+        """
         self.drain()
         self._leaving = True
-        for call in self._calls - self._requests:
+        waiting = set(self._backend.withdraw())
+        last = self._requests | {self._followers[call_id] for call_id in waiting if call_id in self._followers}
+        if self._looking is not None:
+            self._looking.cancel()
+        for call in self._calls - last:
             call.cancel()
-        if self._requests:
-            await asyncio.wait(set(self._requests), timeout=LEAVING_LIMIT)
+        if last:
+            await asyncio.wait(last, timeout=LEAVING_LIMIT)
         for call in self._calls:
             call.cancel()
+
+    async def _work_off(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            await self._take_up(group)
+            while (claimed := await self._next()) is not None:
+                self._start(group, self._dial(*claimed), requesting=True)
 
     # Who is next
 
@@ -145,7 +154,7 @@ class Caller:
             attempt, more = await self._claim()
         finally:
             if attempt is None:
-                turn.release()
+                turn.release(unused=True)
         return (None if attempt is None else (attempt, turn)), more
 
     async def _claim(self) -> tuple[Attempt | None, bool]:
@@ -161,9 +170,6 @@ class Caller:
         self._on_the_line[claim.attempt.id] = None
         self._pace.dialled()
         self._dialer.tell(claim.event, claim.attempt.asked)
-        if len(self._on_the_line) > self._peak:
-            self._peak = len(self._on_the_line)
-            await self._record.peak(self._peak)
         return claim.attempt, True
 
     async def _more_may_come(self) -> bool:
@@ -223,15 +229,22 @@ class Caller:
             return None if self._leaving else placed
         return await self._dialer.look_for(attempt, doubt)
 
-    async def _follow(self, attempt: Attempt, placed: Placed, line: Line) -> None:
-        self._on_the_line[attempt.id] = placed.call_id
+    async def _follow(self, attempt: Attempt, placed: Placed, line: Line | None) -> None:
+        if line is not None:
+            self._on_the_line[attempt.id] = placed.call_id
         if self._stopping.is_set() and self._rules.hang_up and self.interrupted:
             self._backend.hang_up(placed.call_id)
-        await self._dialer.follow(attempt, placed, lambda: self._off_the_line(attempt, line))
+        if (task := asyncio.current_task()) is not None:
+            self._followers[placed.call_id] = task
+        try:
+            await self._dialer.follow(attempt, placed, lambda: self._off_the_line(attempt, line))
+        finally:
+            self._followers.pop(placed.call_id, None)
 
-    def _off_the_line(self, attempt: Attempt, line: Line) -> None:
+    def _off_the_line(self, attempt: Attempt, line: Line | None) -> None:
         self._on_the_line.pop(attempt.id, None)
-        line.free()
+        if line is not None:
+            line.free()
         self._changed.set()
 
     # What an earlier process left, and what is still in doubt
@@ -239,15 +252,27 @@ class Caller:
     async def _take_up(self, group: asyncio.TaskGroup) -> None:
         left = [] if self._leaving else await self._record.unfinished()
         doubtful = [attempt for attempt in left if attempt.state in (CallState.DIALING, CallState.UNCERTAIN)]
-        found = await self._dialer.find(doubtful) if doubtful else {}
-        for attempt in left:
+        found = await self._look(doubtful) if doubtful else {}
+        for attempt in [] if self._leaving else left:
             placed = found.get(attempt.key) or _receipt(attempt)
-            if placed is not None or attempt.state is CallState.DIALING:
+            if placed is None and attempt.state is not CallState.DIALING:
+                continue
+            line = None
+            if attempt.state is not CallState.ENDED:  # the line of a call that has ended is free
                 line = self._lines.occupy()
                 self._on_the_line[attempt.id] = attempt.call_id
-                self._start(group, self._recover(attempt, placed, line))
+            self._start(group, self._recover(attempt, placed, line))
 
-    async def _recover(self, attempt: Attempt, placed: Placed | None, line: Line) -> None:
+    async def _look(self, doubtful: list[Attempt]) -> dict[str, Placed]:
+        self._looking = asyncio.ensure_future(self._dialer.find(doubtful))
+        try:
+            return await self._looking
+        except asyncio.CancelledError:
+            if not self._leaving:
+                raise
+            return {}
+
+    async def _recover(self, attempt: Attempt, placed: Placed | None, line: Line | None) -> None:
         try:
             if placed is None:
                 placed = await self._dialer.look_for(attempt, PlacementInDoubt(code="interrupted"))
@@ -262,19 +287,8 @@ class Caller:
 def _receipt(attempt: Attempt) -> Placed | None:
     if attempt.call_id is None or attempt.state not in (CallState.PLACED, CallState.ENDED):
         return None
-    return Placed(call_id=attempt.call_id, created_at=attempt.created_at or attempt.dialed_at)
-
-
-def harmless(callback: Callable[..., object]) -> Callable[..., None]:
-    """Return the callback, which is somebody else's code, such that what it raises is logged and harms no call."""
-
-    def call(*arguments: object) -> None:
-        try:
-            callback(*arguments)
-        except Exception:
-            log.exception("A callback of the run failed; the calls go on.")
-
-    return call
+    created_at = attempt.created_at or attempt.dialed_at
+    return Placed(call_id=attempt.call_id, created_at=created_at, rang=attempt.rang)
 
 
 def _nobody(error: PlacementError, asked: CallRequest, index: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from concierge_calls.backend import Backend, Placed, Progress, Stage, Turn, Verdict
@@ -19,6 +21,7 @@ from concierge_calls.errors import (
 from concierge_calls.journal import Attempt, HistoryRow, RunRecord
 from concierge_calls.lines import Pace
 from concierge_calls.models import (
+    AnalysisStatus,
     CallEvent,
     CallOutcome,
     CallRequest,
@@ -33,10 +36,13 @@ from concierge_calls.models import (
 LOOK_AFTER = (1.0, 3.0, 10.0, 30.0, 60.0, 120.0)
 LOOK_BACK = timedelta(minutes=10)  # how far this machine's clock may be off
 
+log = logging.getLogger(__name__)
+
 Observer = Callable[[CallEvent], object]
 OnError = Callable[[PlacementError, CallRequest, int], object]
 
 STEPS = {Stage.RINGING: EventKind.CALL_RINGING, Stage.IN_PROGRESS: EventKind.CALL_IN_PROGRESS}
+NO_LINE = "no_line"  # the code of a refusal for lack of lines
 PUT_BACK = frozenset({Verdict.NO_LINE, Verdict.WITHDRAWN, Verdict.ACCOUNT})
 
 
@@ -61,7 +67,6 @@ class Dialer:
         self._on_error = on_error
         self._on_refused = on_refused
         self._sleep = sleep
-        self._failed_starts: set[int] = set()  # the rows that had their one more attempt
 
     def tell(
         self,
@@ -111,10 +116,9 @@ class Dialer:
 
     async def look_for(self, attempt: Attempt, error: PlacementInDoubt) -> Placed | None:
         """Look for a call in doubt until it is found or its time is over, when it becomes uncertain."""
-        waited = 0.0
+        lost_at = self._backend.now()
         for moment in LOOK_AFTER:
-            await self._sleep(moment - waited)
-            waited = moment
+            await self._sleep(max(0.0, moment - (self._backend.now() - lost_at).total_seconds()))
             if (placed := (await self.find([attempt])).get(attempt.key)) is not None:
                 await self.keep(attempt, placed)
                 return placed
@@ -131,12 +135,20 @@ class Dialer:
 
     async def follow(self, attempt: Attempt, placed: Placed, off_the_line: Callable[[], object]) -> None:
         """Follow the call until its result is final; `off_the_line` is called as soon as it has ended."""
+        try:
+            await self._follow(attempt, placed, off_the_line)
+        except AccountRefused as error:  # the call goes on, and a resume follows it
+            self._on_refused(_reason(error))
+
+    async def _follow(self, attempt: Attempt, placed: Placed, off_the_line: Callable[[], object]) -> None:
         async for progress in self._backend.follow(placed):
             if progress.verdict is Verdict.FINAL:  # it did get a line
                 self._pace.succeeded()
             if progress.stage is Stage.ENDED:
                 await self._end(attempt, placed, progress)
                 off_the_line()
+                if progress.verdict is Verdict.FINAL:
+                    self._pace.line_freed()
             elif progress.stage is Stage.SETTLED:
                 await self._settle(attempt, placed, progress)
             else:
@@ -147,7 +159,7 @@ class Dialer:
     async def _not_placed(self, attempt: Attempt, error: PlacementError) -> None:
         # Nobody else may be dialled on the strength of a row that is put back before everybody holds off or stops.
         if isinstance(error, ComeBackLater):
-            self._pace.hold_off(error.retry_after)
+            self._pace.hold_off(error.retry_after, lacks_line=error.code == NO_LINE)
         elif isinstance(error, AccountRefused):
             self._on_refused(_reason(error))
         if isinstance(error, NumberRefused):
@@ -161,28 +173,34 @@ class Dialer:
     async def _end(self, attempt: Attempt, placed: Placed, progress: Progress) -> None:
         verdict = progress.verdict
         if verdict is Verdict.LOST:
-            outcome = CallOutcome(status=CallStatus.UNCERTAIN, error=progress.reason)
-            await self._doubt(attempt, outcome, call_id=placed.call_id)
-        elif verdict in PUT_BACK or self._one_more(attempt, verdict):
+            await self._lose(attempt, placed, progress.reason)
+        elif verdict in PUT_BACK or (verdict is Verdict.START_FAILED and not attempt.failed_starts):
             await self._put_back(attempt, verdict, progress.reason)
         else:
             await self._keep_end(attempt, placed, progress)
             if verdict is not Verdict.FINAL:
                 await self._settle(attempt, placed, progress)
 
-    def _one_more(self, attempt: Attempt, verdict: Verdict) -> bool:
-        if verdict is not Verdict.START_FAILED or attempt.asked.index in self._failed_starts:
-            return False
-        self._failed_starts.add(attempt.asked.index)
-        return True
+    async def _lose(self, attempt: Attempt, placed: Placed, reason: Reason | None) -> None:
+        if attempt.known is not None:  # how the call ended is known; only its analysis is gone with the rest
+            missing = replace(attempt.known.analysis, status=AnalysisStatus.MISSING)
+            known = replace(attempt.known, analysis=missing)
+            await self._settle(attempt, placed, Progress(stage=Stage.SETTLED, outcome=known))
+            return
+        outcome = CallOutcome(status=CallStatus.UNCERTAIN, error=reason)
+        await self._doubt(attempt, outcome, call_id=placed.call_id)
+        lost = PlacementInDoubt(reason.message if reason else None, "lost")
+        self._on_error(lost, attempt.asked, attempt.asked.index)
 
     async def _put_back(self, attempt: Attempt, verdict: Verdict, reason: Reason | None) -> None:
-        reason = reason or Reason(verdict, "The call was never dialled.")
+        why = Reason(verdict.value, reason.message if reason else "The call was never dialled.")
         if verdict is Verdict.ACCOUNT:
-            self._on_refused(reason)
+            self._on_refused(reason or why)
         elif verdict is not Verdict.START_FAILED:
-            self._pace.hold_off(None)
-        await self._record.void(attempt, reason)
+            self._pace.hold_off(None, lacks_line=True)
+        await self._record.void(attempt, why)
+        if verdict is Verdict.ACCOUNT:
+            self._on_error(AccountRefused(why.message, (reason or why).code), attempt.asked, attempt.asked.index)
 
     async def _keep_end(self, attempt: Attempt, placed: Placed, progress: Progress) -> None:
         if attempt.state is CallState.ENDED or progress.outcome is None:  # it ended under an earlier process
@@ -208,3 +226,15 @@ class Dialer:
 
 def _reason(error: PlacementError) -> Reason:
     return Reason(error.code, error.message)
+
+
+def harmless(callback: Callable[..., object]) -> Callable[..., None]:
+    """Return the callback, which is somebody else's code, such that what it raises is logged and harms no call."""
+
+    def call(*arguments: object) -> None:
+        try:
+            callback(*arguments)
+        except Exception:
+            log.exception("A callback of the run failed; the calls go on.")
+
+    return call

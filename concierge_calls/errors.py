@@ -16,6 +16,7 @@ ConciergeError                     exit code 2 unless a class says otherwise
 ├── ReadFailed                     a question was not answered; it may be asked again
 │   └── ReadRefused                a question was answered with no
 ├── RunRefused                     exit code 4: the account, the key, the number, the assistant or our request
+├── NobodyDialled                  the run was told to stop before its first dial
 ├── RunInterrupted                 exit code 5
 └── PlacementError                 one call was not placed, or may not have been
     ├── NumberRefused              certainly nobody's phone rang, and it is this number's own fault
@@ -114,6 +115,10 @@ class RunRefused(ConciergeError):
     """Vapi refused the account or the request, so nobody else was dialled; mend it, then: concierge-calls resume."""
 
     exit_code = 4
+
+
+class NobodyDialled(ConciergeError):
+    """Interrupted before the first dial: nobody was dialled, and no run is kept."""
 
 
 class RunInterrupted(ConciergeError):

@@ -63,6 +63,9 @@ class Pace:
         self._failures = 0
         self._held_until = 0.0
         self._failing_since: float | None = None
+        self._failed_at = 0.0
+        self._lacks_line = False  # it is for a free line that is waited
+        self._lifted = asyncio.Event()
 
     @property
     def left(self) -> float:
@@ -72,7 +75,13 @@ class Pace:
     async def wait(self) -> None:
         """Return when the next dial may leave."""
         while (left := self.left) > 0:
-            await self._sleep(left)
+            self._lifted.clear()
+            waits = [asyncio.ensure_future(each) for each in (self._pass(left), self._lifted.wait())]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in waits:
+                    each.cancel()
 
     def dialled(self) -> None:
         """A dial leaves now: the next one waits its interval."""
@@ -87,14 +96,22 @@ class Pace:
         self._failures = 0
         self._failing_since = None
 
-    def hold_off(self, retry_after: float | None) -> None:
+    def line_freed(self) -> None:
+        """A call of ours has ended: where only a free line was missing, there is one now."""
+        if self._lacks_line:
+            self._lacks_line = False
+            self._not_before = self._held_until = self._monotonic()
+            self._lifted.set()
+
+    def hold_off(self, retry_after: float | None, *, lacks_line: bool = False) -> None:
         """A call could not be placed just now: wait as long as was said, else longer with every failure in a row.
 
         Requests that were in flight together and failed together are one failure.
         """
-        now = self._monotonic()
+        now = self._failed_at = self._monotonic()
         if self._failing_since is None:
             self._failing_since = now
+        self._lacks_line = lacks_line and (self._lacks_line or now >= self._held_until)
         if now >= self._held_until:
             self._failures += 1
         wait = min(LONGEST_HOLD_OFF, 2.0 ** (self._failures - 1)) if retry_after is None else retry_after
@@ -103,5 +120,8 @@ class Pace:
 
     @property
     def failing_for(self) -> float:
-        """Seconds since dialling began to fail without a call that was placed; 0.0 when it does not."""
-        return 0.0 if self._failing_since is None else self._monotonic() - self._failing_since
+        """Seconds from the first to the last failure since a call was placed; 0.0 when dialling does not fail."""
+        return 0.0 if self._failing_since is None else self._failed_at - self._failing_since
+
+    async def _pass(self, seconds: float) -> None:
+        await self._sleep(seconds)

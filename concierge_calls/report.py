@@ -132,11 +132,11 @@ def result_document(result: CallResult) -> dict[str, Any]:
     }
 
 
-def exit_code(run: RunResult, *, interrupted: bool = False) -> int:
+def exit_code(run: RunResult) -> int:
     """Return the exit code that says how the run went (contract: exit codes; of several 4, then 5, 3, 0)."""
     if run.run.stopped is not None:
         return 4
-    if not run.run.dry_run and (interrupted or not run.run.finished):
+    if not run.run.dry_run and not run.run.finished:
         return 5
     figures = asdict(run.stats)
     return 3 if any(figures[name] for name in NEEDS_A_LOOK) else 0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from concierge_calls import plan, routing
-from concierge_calls.caller import Caller, Rules, harmless
-from concierge_calls.dialer import Observer, OnError
+from concierge_calls.caller import Caller, Rules
+from concierge_calls.dialer import Observer, OnError, harmless
 from concierge_calls.draft import Order, rows_of, write_down
-from concierge_calls.errors import IllegalTransition, JournalError, NoSuchRun, RunInterrupted
+from concierge_calls.errors import IllegalTransition, JournalError, NobodyDialled, NoSuchRun, RunInterrupted
 from concierge_calls.journal import HistoryRow, Journal, RunRecord
 from concierge_calls.journals import journals, no_such_run
 from concierge_calls.lines import Lines
@@ -19,6 +19,7 @@ from concierge_calls.models import (
     CallRequest,
     CallResult,
     CallState,
+    CallStatus,
     EventKind,
     Provider,
     Reason,
@@ -42,7 +43,6 @@ class Run:
         self, journal: Journal, record: RunRecord, settings: Settings, order: Order, *, begun: bool = False
     ) -> None:
         self.begun = begun  # no longer a draft
-        self.interrupted = False
         self.warnings: list[str] = []  # what is worth a look before anybody is dialled
         self._journal = journal
         self._record = record
@@ -63,7 +63,8 @@ class Run:
     ) -> RunResult:
         """Call everybody, and return the run's result; `on_caller` is handed who can be told to stop.
 
-        Raises BackendUnreachable or RunRefused when nobody was dialled, and then no run is kept.
+        Raises BackendUnreachable, RunRefused or NobodyDialled when nobody was dialled, and then no run is kept;
+        RunInterrupted when the journal cannot be written any more.
         """
         observer = harmless(observer)
         if not self.begun and not self.result().stats.pending:
@@ -72,7 +73,6 @@ class Run:
             return self.result()
         async with routing.backend(self._settings, simulate=self._order.simulate) as vapi:
             await vapi.check()
-            await self._begin(observer)
             caller = Caller(
                 self._record,
                 vapi,
@@ -81,10 +81,13 @@ class Run:
                 observer=observer,
                 on_error=on_error,
             )
-            on_caller(caller)
-            await _call_all(caller)
-        self.interrupted = caller.interrupted
-        await self._finish(caller.stopped, observer)
+            on_caller(caller)  # from here on whoever is told to stop leaves a run that can be resumed
+            fresh = await self._begin(observer)
+            await _kept(caller.call_all())
+        if fresh and caller.interrupted and not await self._record.has_dialled():
+            self.begun = False
+            raise NobodyDialled
+        await _kept(self._finish(caller.stopped, observer))
         return self.result()
 
     async def plan(self) -> None:
@@ -99,17 +102,20 @@ class Run:
             hang_up=self._order.hang_up,
         )
 
-    async def _begin(self, observer: Observer) -> None:
+    async def _begin(self, observer: Observer) -> bool:
         if self.begun:
-            return
+            return False
         started = await self._record.start()
         self.begun = True
         self._tell(started, observer)
-        after, results = started.seq, self.result().results
+        # The journal tells of the skipped rows in the file's order.
+        skipped = (result for result in self.result().results if result.status is CallStatus.SKIPPED)
+        after = started.seq
         while rows := self._record.history(after=after):
             for row in rows:
-                self._tell(row, observer, None if row.index is None else results[row.index])
+                self._tell(row, observer, next(skipped, None))
             after = rows[-1].seq
+        return True
 
     def _tell(self, row: HistoryRow, observer: Observer, result: CallResult | None = None) -> None:
         asked = None if result is None else _asked(result)
@@ -230,16 +236,23 @@ async def call_providers(
         if watch is not None:
             watch(event)
         result = event.result
-        if on_call_complete and event.kind is EventKind.CALL_SETTLED and result is not None and result.call_id:
+        if on_call_complete and result is not None and _is_final(event):
             on_call_complete(result, result.index)
 
     async with drafted(order, settings) as run:
         return await run.start(tell, on_error=on_call_error)
 
 
-async def _call_all(caller: Caller) -> None:
+def _is_final(event: CallEvent) -> bool:
+    # A call that could not be placed is told as an error, and one in doubt may still be found.
+    result = event.result
+    settled = event.kind is EventKind.CALL_SETTLED and result is not None and result.call_id is not None
+    return settled and result is not None and result.status is not CallStatus.UNCERTAIN
+
+
+async def _kept(work: Coroutine[Any, Any, None]) -> None:
     try:
-        await caller.call_all()
+        await work
     except* JournalError as group:
         error = _first(group)
         if isinstance(error, IllegalTransition):

@@ -90,8 +90,8 @@ def summary(run: RunInfo = RUN, **stats: Any) -> list[str]:
     return list(report.summary(RunResult(run=run, stats=RunStats(**stats), results=())))
 
 
-def code(run: RunInfo = RUN, *, interrupted: bool = False, **stats: int) -> int:
-    return report.exit_code(RunResult(run=run, stats=RunStats(**stats), results=()), interrupted=interrupted)
+def code(run: RunInfo = RUN, **stats: int) -> int:
+    return report.exit_code(RunResult(run=run, stats=RunStats(**stats), results=()))
 
 
 def test_a_result_is_written_with_every_field_in_camel_case() -> None:
@@ -193,25 +193,22 @@ def test_a_run_without_results_is_a_document_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expected", "run", "interrupted", "stats"),
+    ("expected", "run", "stats"),
     [
-        (0, RUN, False, {"successful": 1, "no_answer": 1, "busy": 1, "voicemail": 1, "skipped": 1}),
-        (3, RUN, False, {"successful": 1, "failed": 1}),
-        (3, RUN, False, {"timed_out": 1}),
-        (3, RUN, False, {"uncertain": 1}),
-        (3, RUN, False, {"cancelled": 1}),
-        (3, RUN, False, {"skipped": 1, "unusable": 1}),
-        (5, RUN, True, {"failed": 1}),
-        (5, CUT, False, {"pending": 1}),
-        (4, replace(CUT, stopped=REFUSED), True, {"not_called": 1, "failed": 1}),
-        (0, replace(CUT, dry_run=True), False, {"pending": 1}),
-        (3, replace(CUT, dry_run=True), False, {"pending": 1, "skipped": 1, "unusable": 1}),
+        (0, RUN, {"successful": 1, "no_answer": 1, "busy": 1, "voicemail": 1, "skipped": 1}),
+        (3, RUN, {"successful": 1, "failed": 1}),
+        (3, RUN, {"timed_out": 1}),
+        (3, RUN, {"uncertain": 1}),
+        (3, RUN, {"cancelled": 1}),
+        (3, RUN, {"skipped": 1, "unusable": 1}),
+        (5, CUT, {"pending": 1}),
+        (4, replace(CUT, stopped=REFUSED), {"not_called": 1, "failed": 1}),
+        (0, replace(CUT, dry_run=True), {"pending": 1}),
+        (3, replace(CUT, dry_run=True), {"pending": 1, "skipped": 1, "unusable": 1}),
     ],
 )
-def test_the_exit_code_is_the_worst_that_fits(
-    expected: int, run: RunInfo, interrupted: bool, stats: dict[str, int]
-) -> None:
-    assert code(run, interrupted=interrupted, **stats) == expected
+def test_the_exit_code_is_the_worst_that_fits(expected: int, run: RunInfo, stats: dict[str, int]) -> None:
+    assert code(run, **stats) == expected
 
 
 def test_the_closing_lines_say_how_many_how_long_and_what_it_cost() -> None:

@@ -13,10 +13,10 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from concierge_calls import report
-from concierge_calls.cli.signals import INTERRUPTED, stoppable
+from concierge_calls.cli.signals import INTERRUPTED, Stopper, stoppable
 from concierge_calls.display import NAME_WIDTH, PlainLines, Verbosity, is_wrong
 from concierge_calls.draft import Order
-from concierge_calls.errors import OutputError
+from concierge_calls.errors import OutputError, RunInterrupted
 from concierge_calls.models import CallResult, CallStatus, RunResult
 from concierge_calls.output import Output, write_to_stdout
 from concierge_calls.plain import count, one_line
@@ -57,11 +57,11 @@ async def _carry_out(order: Order, settings: Settings, output: Output, manner: M
                 if not await _agreed(run, order, settings, lines, manner):
                     lines.say("Nobody was dialled.")
                     return DECLINED
-                result = await run.start(lines, on_caller=stopper.found)
+                result = await _called(run, lines, stopper)
         except asyncio.CancelledError:
             lines.say("Interrupted before the first dial; nobody was dialled.")
             return DECLINED
-        return finish(result, output, lines, quiet=manner.is_quiet, interrupted=run.interrupted)
+        return finish(result, output, lines, quiet=manner.is_quiet)
 
 
 def finish_run(run_id: str | None, target: str | None, *, hang_up: bool, verbosity: Verbosity) -> int:
@@ -81,16 +81,25 @@ async def _finish_run(run_id: str | None, target: str | None, *, hang_up: bool, 
             output = Output.chosen(target or known.output, known.source)
             output.check()
             try:
-                result = await run.start(lines, on_caller=stopper.found)
+                result = await _called(run, lines, stopper)
             except asyncio.CancelledError:
                 lines.say("Interrupted before the first dial.")
                 return INTERRUPTED
-        return finish(result, output, lines, quiet=verbosity is Verbosity.QUIET, interrupted=run.interrupted)
+        return finish(result, output, lines, quiet=verbosity is Verbosity.QUIET)
 
 
-def finish(result: RunResult, output: Output, lines: PlainLines, *, quiet: bool, interrupted: bool) -> int:
+async def _called(run: Run, lines: PlainLines, stopper: Stopper) -> RunResult:
+    # Where the journal cannot be written any more, what it has is still the result, and the document comes out.
+    try:
+        return await run.start(lines, on_caller=stopper.found)
+    except RunInterrupted as error:
+        lines.say(error.message)
+        return run.result()
+
+
+def finish(result: RunResult, output: Output, lines: PlainLines, *, quiet: bool) -> int:
     """Write the document, say the closing lines, and return the exit code."""
-    code = report.exit_code(result, interrupted=interrupted)
+    code = report.exit_code(result)
     written = _write(result, output, lines)
     if not quiet or code in (4, 5):
         lines.say(*report.summary(result))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from concierge_calls.models import CallRequest, CallState, EventKind, Reason
+from concierge_calls.models import CallOutcome, CallRequest, CallState, EventKind, Reason
 
 
 class Owner(StrEnum):
@@ -62,6 +62,9 @@ class Attempt:
     dialed_at: datetime  # when the intent was committed, in the backend's clock
     call_id: str | None = None
     created_at: datetime | None = None  # in the backend's clock
+    rang: bool = False  # the backend has shown that a phone rings, or that somebody took the call
+    failed_starts: int = 0  # how many earlier attempts of its row never began, by the backend's own fault
+    known: CallOutcome | None = field(default=None, repr=False)  # what was kept when the call ended
     body: bytes | None = field(default=None, repr=False)
 
     @property

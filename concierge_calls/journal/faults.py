@@ -43,6 +43,8 @@ def _disk_is_full(error: Exception) -> bool:
 
 
 def _what_happened(error: Exception) -> str:
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "needs a folder, and a file stands in its place; move that away, " + _ELSEWHERE
     match _code(error):
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return "was kept busy by another process for a minute; see what that one waits for, then try again"

@@ -38,7 +38,7 @@ def on_the_line(db: sqlite3.Connection, number: str, but: str) -> str | None:
     """The run, other than `but`, that is dialling the number or has it on the line."""
     sql = """
         SELECT run_id FROM attempts
-        WHERE number = ? AND state IN ('dialing', 'placed') AND run_id <> ?
+        WHERE number = ? AND state IN ('dialing', 'placed') AND run_id <> ? AND NOT simulated
         ORDER BY dialed_at DESC LIMIT 1
     """
     for (run_id,) in db.execute(sql, (number, but)).fetchall():

@@ -54,7 +54,7 @@ class RunRecord:
         return await self._writer.write(partial(_start, run_id=self.id, at=to_text(self._clock.now())))
 
     async def discard(self) -> None:
-        """Forget the draft altogether."""
+        """Forget a run that has dialled nobody, draft or not, altogether."""
         await self._writer.write(partial(_discard, run_id=self.id))
         self._lock.release()
 
@@ -120,13 +120,13 @@ class RunRecord:
         """The attempts that a resume takes up: dialing, placed, ended or uncertain."""
         return await self._writer.write(partial(transitions.unfinished, run_id=self.id))
 
+    async def has_dialled(self) -> bool:
+        """Whether there was ever an attempt to dial somebody."""
+        return await self._writer.write(partial(_has_dialled, run_id=self.id))
+
     async def counts(self) -> Mapping[CallState, int]:
         """How many rows are in each state."""
         return await self._writer.write(partial(_counts, run_id=self.id))
-
-    async def peak(self, lines: int) -> None:
-        """Keep how many calls were on the line at once, if it was never more."""
-        await self._writer.write(partial(_peak, run_id=self.id, lines=lines))
 
     async def finish(self, *, finished: bool, stopped: Reason | None = None) -> HistoryRow:
         """End this sitting: whether nothing is left to do, and why dialling stopped early if it did."""
@@ -186,8 +186,13 @@ def _start(db: sqlite3.Connection, run_id: str, at: str) -> HistoryRow:
 
 
 def _discard(db: sqlite3.Connection, run_id: str) -> None:
-    _one_draft(db, run_id)
-    db.execute("DELETE FROM runs WHERE id = ? AND draft", (run_id,))
+    if _has_dialled(db, run_id):
+        raise IllegalTransition(f"Run {run_id} has dialled somebody, so it is kept; this is a bug, please report it.")
+    db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
+
+
+def _has_dialled(db: sqlite3.Connection, run_id: str) -> bool:
+    return bool(db.execute("SELECT 1 FROM attempts WHERE run_id = ? LIMIT 1", (run_id,)).fetchall())
 
 
 def _one_draft(db: sqlite3.Connection, run_id: str) -> None:
@@ -200,10 +205,6 @@ def _counts(db: sqlite3.Connection, run_id: str) -> Mapping[CallState, int]:
     return dict.fromkeys(CallState, 0) | {
         CallState(state): rows for state, rows in db.execute(sql, (run_id,)).fetchall()
     }
-
-
-def _peak(db: sqlite3.Connection, run_id: str, lines: int) -> None:
-    db.execute("UPDATE runs SET peak = max(peak, ?) WHERE id = ?", (lines, run_id))
 
 
 def _finish(

@@ -85,6 +85,11 @@ def load_result(asked: CallRequest, text: str) -> CallResult:
     return CallResult.of(asked, outcome, call_id=call_id, call_method=None if method is None else CallMethod(method))
 
 
+def load_outcome(text: str) -> CallOutcome:
+    """What was known of a call when it ended."""
+    return _outcome(json.loads(text))
+
+
 def event(row: sqlite3.Row) -> HistoryRow:
     """A row of the history."""
     return HistoryRow(seq=row["seq"], at=moment(row["at"]), index=row["idx"], kind=EventKind(row["kind"]))

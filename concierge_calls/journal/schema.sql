@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS attempts (
         state IN ('dialing', 'placed', 'ended', 'settled', 'refused', 'uncertain', 'void')
     ),
     adopted     INTEGER NOT NULL DEFAULT 0,       -- was uncertain, then found at the backend
+    simulated   INTEGER NOT NULL,                 -- rings no phone, so it holds no number
     dialed_at   TEXT NOT NULL,                    -- when the intent was committed, in the backend's clock
     since       TEXT NOT NULL,                    -- when it last changed
     call_id     TEXT,
@@ -74,7 +75,10 @@ CREATE TABLE IF NOT EXISTS attempts (
 -- Nobody is rung by two runs at once: the file itself forbids it. An uncertain call that was found at the backend is
 -- there whatever we say, and another run may have called the number since, so it must be possible to follow it.
 CREATE UNIQUE INDEX IF NOT EXISTS one_live_call_per_number
-    ON attempts (number) WHERE state IN ('dialing', 'placed') AND NOT adopted;
+    ON attempts (number) WHERE state IN ('dialing', 'placed') AND NOT adopted AND NOT simulated;
+
+-- How many calls a run has on the line is counted at every claim, for its peak.
+CREATE INDEX IF NOT EXISTS attempts_on_the_line ON attempts (run_id) WHERE state IN ('dialing', 'placed');
 
 -- The guards ask by number, for each row that is planned and again for each that is claimed.
 CREATE INDEX IF NOT EXISTS attempts_by_number ON attempts (number, dialed_at);

@@ -14,6 +14,7 @@ from concierge_calls.journal.rows import (
     dump,
     dump_outcome,
     event,
+    load_outcome,
     load_request,
     moment,
     to_moment,
@@ -22,6 +23,7 @@ from concierge_calls.journal.rows import (
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
 
 _VOID = "void"  # of an attempt, whose row is pending again
+START_FAILED = "start_failed"  # the reason's code of a void attempt that never began, by the backend's own fault
 MOST_SKIPPED = 100  # rows held back by one claim, so that no commit takes long
 _STEPS_ON_THE_LINE = (EventKind.CALL_RINGING, EventKind.CALL_IN_PROGRESS)
 _LIVE = (CallState.DIALING, CallState.PLACED, CallState.ENDED)
@@ -48,7 +50,9 @@ def claim(db: sqlite3.Connection, run_id: str, at: datetime, redial_after: datet
         if reason is None:
             attempt = _new_attempt(db, run_id, asked, at, now)
             _move_row(db, attempt, (CallState.PENDING,), CallState.DIALING, now)
-            return Claim(attempt=attempt, skipped=skipped, event=last_event(db))
+            dialing = last_event(db)
+            _keep_peak(db, run_id)
+            return Claim(attempt=attempt, skipped=skipped, event=dialing)
         skipped.append((_skip(db, run_id, asked, reason, now), asked, reason))
     return Claim(attempt=None, skipped=skipped)
 
@@ -128,10 +132,10 @@ def void(db: sqlite3.Connection, attempt: Attempt, reason: Reason, now: datetime
 def unfinished(db: sqlite3.Connection, run_id: str) -> list[Attempt]:
     """The attempts of the run that are not at their end, in the file's order."""
     sql = """
-        SELECT attempts.*, rows.request FROM rows JOIN attempts ON attempts.id = rows.attempt_id
+        SELECT attempts.*, rows.request, rows.result FROM rows JOIN attempts ON attempts.id = rows.attempt_id
         WHERE rows.run_id = ? AND rows.state IN ('dialing', 'placed', 'ended', 'uncertain') ORDER BY rows.idx
     """
-    return [_attempt(row) for row in db.execute(sql, (run_id,)).fetchall()]
+    return [_attempt(db, row) for row in db.execute(sql, (run_id,)).fetchall()]
 
 
 def do_not_call(db: sqlite3.Connection, number: str, note: str, now: datetime) -> None:
@@ -170,15 +174,33 @@ def _skip(db: sqlite3.Connection, run_id: str, asked: CallRequest, reason: Reaso
     return last_event(db)
 
 
+def _keep_peak(db: sqlite3.Connection, run_id: str) -> None:
+    # A line is given back only once the journal knows that its call has ended, so the rows on the line are the lines.
+    sql = """
+        UPDATE runs SET peak = max(peak, (
+            SELECT count(*) FROM attempts WHERE run_id = runs.id AND state IN ('dialing', 'placed')
+        )) WHERE id = ?
+    """
+    db.execute(sql, (run_id,))
+
+
+def _failed_starts(db: sqlite3.Connection, run_id: str, index: int) -> int:
+    sql = """
+        SELECT count(*) FROM attempts
+        WHERE run_id = ? AND idx = ? AND state = 'void' AND json_extract(reason, '$.code') = ?
+    """
+    return int(db.execute(sql, (run_id, index, START_FAILED)).fetchall()[0][0])
+
+
 def _new_attempt(db: sqlite3.Connection, run_id: str, asked: CallRequest, at: datetime, now: datetime) -> Attempt:
     earlier = "SELECT coalesce(max(ordinal), 0) FROM attempts WHERE run_id = ? AND idx = ?"
     ordinal = 1 + int(db.execute(earlier, (run_id, asked.index)).fetchall()[0][0])
     key = f"{run_id}-{asked.index}-{ordinal}"
     sql = """
-        INSERT INTO attempts (run_id, idx, ordinal, key, number, state, dialed_at, since)
-        VALUES (?, ?, ?, ?, ?, 'dialing', ?, ?)
+        INSERT INTO attempts (run_id, idx, ordinal, key, number, simulated, state, dialed_at, since)
+        VALUES (?, ?, ?, ?, ?, (SELECT simulated FROM runs WHERE id = ?), 'dialing', ?, ?)
     """
-    values = (run_id, asked.index, ordinal, key, _number(asked), to_text(at), to_text(now))
+    values = (run_id, asked.index, ordinal, key, _number(asked), run_id, to_text(at), to_text(now))
     new_id = db.execute(sql, values).lastrowid
     db.execute("UPDATE rows SET attempt_id = ? WHERE run_id = ? AND idx = ?", (new_id, run_id, asked.index))
     return Attempt(
@@ -189,6 +211,7 @@ def _new_attempt(db: sqlite3.Connection, run_id: str, asked: CallRequest, at: da
         state=CallState.DIALING,
         asked=asked,
         dialed_at=at,
+        failed_starts=_failed_starts(db, run_id, asked.index),
     )
 
 
@@ -249,7 +272,7 @@ def _keep_body(db: sqlite3.Connection, attempt: Attempt, body: bytes | None) -> 
         db.execute("UPDATE attempts SET body = ? WHERE id = ?", (body, attempt.id))
 
 
-def _attempt(row: sqlite3.Row) -> Attempt:
+def _attempt(db: sqlite3.Connection, row: sqlite3.Row) -> Attempt:
     return Attempt(
         id=row["id"],
         run_id=row["run_id"],
@@ -260,5 +283,8 @@ def _attempt(row: sqlite3.Row) -> Attempt:
         dialed_at=moment(row["dialed_at"]),
         call_id=row["call_id"],
         created_at=to_moment(row["created_at"]),
+        rang=row["last_status"] is not None,
+        failed_starts=_failed_starts(db, row["run_id"], row["idx"]),
+        known=None if row["state"] != CallState.ENDED or row["result"] is None else load_outcome(row["result"]),
         body=row["body"],
     )

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
 from concierge_calls.backend import Placed, Progress, Stage, Turn, Verdict
-from concierge_calls.errors import BackendUnreachable, ReadFailed, ReadRefused, RunRefused
+from concierge_calls.errors import AccountRefused, BackendUnreachable, ReadFailed, ReadRefused, RunRefused
 from concierge_calls.models import CallMethod, CallOutcome, CallRequest, CallStatus, Reason
 from concierge_calls.vapi.assistant import duration_limit
 from concierge_calls.vapi.client import VapiClient
-from concierge_calls.vapi.following import Do, Life, Pace, Step, after_the_end, moments_passed, on_the_line
+from concierge_calls.vapi.following import Do, Life, Pace, Step, after_the_end, moments_passed, on_the_line, was_heard
 from concierge_calls.vapi.gate import Priority, Ticket
 from concierge_calls.vapi.hangup import HangUp
 from concierge_calls.vapi.outcomes import OURS, Expected, analysis_complete, analysis_due, outcome, verdict
@@ -179,6 +179,10 @@ class VapiBackend:
         else:
             self._unwanted.add(call_id)
 
+    def withdraw(self) -> Collection[str]:
+        """Take back every followed call that still waits for a line, and return their ids."""
+        return self._watch.hurry()
+
     # What was asked
 
     async def _told(self, question: Coroutine[Any, Any, T], thing: str, setting: str) -> T:
@@ -210,6 +214,8 @@ class VapiBackend:
 
     async def _next(self, life: Life) -> Progress:
         while True:
+            if isinstance(life.fault, AccountRefused):
+                raise AccountRefused(life.fault.message, life.fault.code) from life.fault
             if life.fault:
                 raise RuntimeError(f"Call {life.id} could not be followed; this is a bug.") from life.fault
             step = self._step(life)
@@ -275,7 +281,7 @@ class VapiBackend:
 
 def _verdict(life: Life) -> Verdict:
     """What the end means for the row; that a waiting call was deleted lets it be placed again only if we did it."""
-    found = verdict(life.call.ended_reason if life.call else None)
+    found = Verdict.FINAL if was_heard(life) else verdict(life.call.ended_reason if life.call else None)
     return Verdict.FINAL if found is Verdict.WITHDRAWN and not life.deleted else found
 
 

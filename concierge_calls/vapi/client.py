@@ -28,6 +28,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 PATIENCE: Final = 60.0  # seconds for which a question is asked again
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0, pool=5.0)
+_LONGEST_PAUSE: Final = 62.0  # seconds in which nothing is asked after a 429
 _SPREAD: Final = 2.0  # seconds after the minute's turn over which the waiting come back
 _ASK_AGAIN: Final = frozenset({408, 425, 429})
 _LOST: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
@@ -217,7 +218,8 @@ class VapiClient:
         async with asyncio.timeout(seconds):
             response = await self._http.send(request)
         if response.status_code == 429 and self._is_vapi(request) and not faults.lacks_lines(response.content):
-            self.gate.pause(self._asked_to_wait(response) or 0.0)
+            # Vapi counts by the minute, so the calls on the line are not left out of sight for longer.
+            self.gate.pause(min(self._asked_to_wait(response) or 0.0, _LONGEST_PAUSE))
         return response
 
     async def _learn_time(self, response: httpx.Response) -> None:

@@ -38,6 +38,7 @@ class Pace:
     blocked: float = 30.0  # for a free line, before a call is withdrawn
     again: float = 2.0  # between two tries to end a call
     stuck: float = 60.0  # for a call to end that was hung up, before it is given up
+    shut_out: float = 900.0  # of nothing but refusals, before calls are followed no longer
     forgotten: float = 3600.0  # beyond its deadline, before a call that Vapi does not know is lost
 
 
@@ -87,6 +88,8 @@ class Life:
     ending: bool = False  # somebody is at ending it
     unwanted: bool = False  # the user asked for its end
     deleted: bool = False  # a DELETE was sent
+    rang: bool = False  # Vapi has shown that a phone rings, or that somebody took the call
+    hurried: bool = False  # it is not to wait for a line any longer
     cut: Reason | None = None  # why we hung up, once that may have had its effect
     resisting_since: datetime | None = None
     given_up: bool = False
@@ -130,6 +133,7 @@ class Life:
         self.absent = call.status == "not-found"
         if not self.absent and rank(call) >= rank(self.call):
             self.call = call
+            self.rang = self.rang or stage_of(call) in (Stage.RINGING, Stage.IN_PROGRESS)
             if self.is_over and self.ended_at is None:
                 self.ended_at = min(call.ended_at or now, now)
         self.news.set()
@@ -217,5 +221,14 @@ def moments_passed(life: Life, now: datetime, timeout: float) -> int:
     return sum(moment <= elapsed for moment in life.pace.analysis if moment < timeout) + (timeout <= elapsed)
 
 
+def was_heard(life: Life) -> bool:
+    """Whether anything shows that a phone rang, so that the call is never placed again, whatever its reason says."""
+    call = life.call
+    spoken = call is not None and (call.started_at is not None or bool(call.artifact.messages))
+    return life.rang or life.placed.rang or spoken
+
+
 def _patience_ends(life: Life) -> datetime:
+    if life.hurried:
+        return life.placed.created_at
     return life.placed.created_at + timedelta(seconds=life.pace.blocked)

@@ -47,9 +47,9 @@ def lane_of(priority: Priority) -> Lane:
 class Ticket:
     """The right to send one HTTP request now; as a context manager it is given back at the end."""
 
-    def __init__(self, priority: Priority, give_back: Callable[[], None]) -> None:
+    def __init__(self, priority: Priority, give_back: Callable[[bool], None]) -> None:
         self.priority = priority
-        self._give_back: Callable[[], None] | None = give_back
+        self._give_back: Callable[[bool], None] | None = give_back
 
     def __repr__(self) -> str:
         return f"<Ticket {self.priority.name}{'' if self._give_back else ', given back'}>"
@@ -60,11 +60,11 @@ class Ticket:
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def release(self) -> None:
-        """Give the place in flight back; once is enough, more does no harm."""
+    def release(self, *, unused: bool = False) -> None:
+        """Give the place in flight back, and the request itself if none was sent; once is enough."""
         give_back, self._give_back = self._give_back, None
         if give_back:
-            give_back()
+            give_back(unused)
 
 
 class Budget:
@@ -169,8 +169,7 @@ class Gate:
     def _withdraw(self, priority: Priority, turn: asyncio.Future[Ticket]) -> None:
         """Take back a wait that was cancelled, and what had been granted to it a moment before."""
         if turn.done() and not turn.cancelled():
-            self._budget.spent = max(0, self._budget.spent - 1)
-            turn.result().release()
+            turn.result().release(unused=True)
             return
         with contextlib.suppress(ValueError):  # whoever admits meanwhile has dropped it already
             self._waiting[priority].remove(turn)
@@ -195,10 +194,12 @@ class Gate:
             return
         self._in_flight[priority] += 1
         self._budget.spend(priority, now)
-        turn.set_result(Ticket(priority, lambda: self._leave(priority)))
+        turn.set_result(Ticket(priority, lambda unused: self._leave(priority, unused)))
 
-    def _leave(self, priority: Priority) -> None:
+    def _leave(self, priority: Priority, unused: bool) -> None:
         self._in_flight[priority] -= 1
+        if unused:
+            self._budget.spent = max(0, self._budget.spent - 1)
         self._admit()
 
     def _taken(self, lane: Lane) -> int:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
-from concierge_calls.errors import ReadFailed
+from concierge_calls.errors import ReadFailed, ReadRefused
 from concierge_calls.models import Reason
 from concierge_calls.vapi.client import VapiClient
 from concierge_calls.vapi.following import Life, Why, ending_due
@@ -71,14 +71,21 @@ class HangUp:
         effect although the reply is lost.
         """
         if life.waits and life.shows_waiting(call):
-            life.deleted = True
-            await self._client.delete_call(life.id, patience=0.0)
+            await self._delete(life)
         elif life.control_url:
             before, life.cut = life.cut, life.cut or _CUTS[why]
             if await self._client.end_call(life.control_url):
                 life.resisting_since = life.resisting_since or self._now()
             else:
                 life.cut = before
+
+    async def _delete(self, life: Life) -> None:
+        before, life.deleted = life.deleted, True
+        try:
+            await self._client.delete_call(life.id, patience=0.0)
+        except ReadRefused:  # it began to ring meanwhile; if Vapi does not know it next, that is lag and not our doing
+            life.deleted = before
+            raise
 
     def _lose_patience(self, life: Life, why: Why) -> None:
         """Count from the first hang-up that was taken; at the deadline, from when Vapi confirmed that it goes on."""

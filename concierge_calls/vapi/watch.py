@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from concierge_calls.backend import Placed
-from concierge_calls.errors import ReadFailed, ReadRefused
+from concierge_calls.errors import AccountRefused, ReadFailed, ReadRefused
 from concierge_calls.vapi.client import PATIENCE, VapiClient
 from concierge_calls.vapi.following import Life, Pace, rank
 from concierge_calls.vapi.gate import Priority
@@ -17,6 +17,11 @@ from concierge_calls.vapi.schemas import Call
 
 FEED_PATIENCE: Final = 20.0  # seconds; the next tick asks anew, and with less delay than a question of long standing
 PAGE: Final = 1000  # Vapi, OpenAPI CallController_findAll: the most that `limit` may be
+
+_SHUT_OUT: Final = (
+    "Vapi has refused for 15 minutes to tell about the calls on the line, so they are followed no longer; they go on. "
+    "See to VAPI_API_KEY and the account, then: concierge-calls resume."
+)
 
 
 def stamp(moment: datetime) -> str:
@@ -77,6 +82,7 @@ class Watch:
         self._looked_at: datetime | None = None  # when the last whole look began
         self._failing = False
         self._has_missed = False
+        self._refused_since: datetime | None = None
         self._fault: Exception | None = None
 
     def __repr__(self) -> str:
@@ -126,6 +132,14 @@ class Watch:
             task.cancel()
         if not self._lives:
             self._somebody.clear()
+
+    def hurry(self) -> set[str]:
+        """Have every call that still waits for a line taken back now; returns their ids."""
+        waiting = [life for life in self._lives.values() if life.waits and not life.is_over]
+        for life in waiting:
+            life.hurried = True
+            life.news.set()
+        return {life.id for life in waiting}
 
     def get(self, call_id: str) -> Life | None:
         """The call with this id, if it is followed."""
@@ -177,8 +191,12 @@ class Watch:
             try:
                 await self._tick()
                 self._trust(failing=False)
-            except ReadFailed:
+                self._refused_since = None
+            except ReadFailed as error:
                 self._trust(failing=True)
+                if self._is_shut_out(error):
+                    self._break(AccountRefused(_SHUT_OUT, "key"))
+                    return
             except Exception as fault:
                 self._break(fault)
                 return
@@ -217,6 +235,13 @@ class Watch:
         self._has_missed |= has_missed
         if self.sweep < before:
             self._wake_everybody()
+
+    def _is_shut_out(self, error: ReadFailed) -> bool:
+        """Whether Vapi has refused this key for so long that asking on makes no sense."""
+        refused = isinstance(error, ReadRefused) and error.status in (401, 403)
+        self._refused_since = (self._refused_since or self._now()) if refused else None
+        patience = timedelta(seconds=self._pace.shut_out)
+        return self._refused_since is not None and self._now() - self._refused_since >= patience
 
     def _rest(self) -> None:
         self._gate.feeding(False)

@@ -114,7 +114,7 @@ class PaperTurn:
         self._backend: FakeBackend | None = backend
         backend.turns_out += 1
 
-    def release(self) -> None:
+    def release(self, *, unused: bool = False) -> None:
         if self._backend is not None:
             self._backend.turns_out -= 1
             self._backend = None
@@ -210,6 +210,14 @@ class FakeBackend:
         call = self.calls[call_id]
         call.cancelled = call.ended is None
         self._end(call)
+
+    def withdraw(self) -> list[str]:
+        waiting = [
+            call for call in self.calls.values() if call.take.verdict is Verdict.WITHDRAWN and call.ended is None
+        ]
+        for call in waiting:
+            self._end(call)
+        return [call.id for call in waiting]
 
     def _dial(self, key: str, take: Take) -> PaperCall:
         call = PaperCall(f"call-{len(self.calls) + 1}", key, now(), take)

@@ -61,7 +61,7 @@ def test_more_lines_than_providers_are_no_more_calls_than_providers(start: Start
 
 def test_ten_providers_at_five_take_less_than_one_by_one_and_less_than_two_windows_of_five(start: StartVapi) -> None:
     # A long call, which only its own limit ends, in each window of five: windows wait for it twice.
-    whom = providers("8666686666")
+    whom = providers("86666" + "86666")
     vapi = start()
     run = vapi.call(whom, max_concurrent=5, call_timeout=200)
     spans = vapi.spans(whom)

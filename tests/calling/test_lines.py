@@ -178,7 +178,7 @@ def test_it_is_known_since_when_dialling_fails(watch: Watch) -> None:
     watch.time += 40
     pace.hold_off(None)
     watch.time += 2
-    assert pace.failing_for == 42
+    assert pace.failing_for == 40
     pace.succeeded()
     assert pace.failing_for == 0
 

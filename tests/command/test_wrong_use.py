@@ -189,7 +189,7 @@ def test_a_journal_that_cannot_be_used_is_said_with_its_path(command: Any, provi
     finished = command("batch", providers(ROW), "--simulate", environ={"CONCIERGE_STATE_DIR": f"{tmp_path}/file/state"})
 
     assert (finished.code, finished.out) == (2, "")
-    assert f"The journal {tmp_path}/file/state/simulated.db cannot be" in finished.said
+    assert f"The journal {tmp_path}/file/state/simulated.db needs a folder" in finished.said
     assert "set CONCIERGE_STATE_DIR to another folder" in finished.said
 
 

@@ -83,8 +83,8 @@ def _opening(path: Path) -> str:
 def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     assert _opening(tmp_path / "state" / "runs.db") == (
-        f"The journal {tmp_path}/state/runs.db cannot be used (File exists); check the disk and who may write there, "
-        "or set CONCIERGE_STATE_DIR to another folder."
+        f"The journal {tmp_path}/state/runs.db needs a folder, and a file stands in its place; "
+        "move that away, or set CONCIERGE_STATE_DIR to another folder."
     )
 
 

@@ -191,7 +191,8 @@ def test_the_figures_add_up(journal: Journal, new_run: New, asked: Ask, outcome:
     stats = asyncio.run(run())
     assert stats == RunStats(
         total=14, successful=1, failed=1, timed_out=1, no_answer=1, busy=1, voicemail=1, cancelled=1, uncertain=1,
-        skipped=3, unusable=1, pending=2, in_progress=1, average_call_duration=30.0, cost=7 * 0.25,
+        skipped=3, unusable=1, pending=2, in_progress=1, average_call_duration=30.0, peak_concurrent=1,
+        cost=7 * 0.25,
     )  # fmt: skip
     assert sum(getattr(stats, name) for name in COUNTS) == stats.total
 

@@ -12,7 +12,7 @@ import pytest
 
 from concierge_calls.errors import IllegalTransition, JournalError, NoSuchRun, RunLocked
 from concierge_calls.journal import Journal, NewRun, Owner, RunRecord
-from concierge_calls.models import CallRequest, CallState, CallStatus, EventKind, Reason
+from concierge_calls.models import CallOutcome, CallRequest, CallState, CallStatus, EventKind, Reason
 
 Begin = Callable[..., Awaitable[RunRecord]]
 Ask = Callable[..., CallRequest]
@@ -58,14 +58,25 @@ def test_a_draft_that_is_discarded_leaves_nothing_behind(
     asyncio.run(run())
 
 
-def test_a_run_that_has_begun_cannot_be_discarded_added_to_or_begun_again(
-    journal: Journal, begin: Begin, asked: Ask
-) -> None:
+def test_a_run_that_has_begun_cannot_be_added_to_or_begun_again(journal: Journal, begin: Begin, asked: Ask) -> None:
     async def run() -> None:
         record = await begin(journal, 1)
-        for step in (record.discard(), record.add([asked(1)]), record.start()):
+        for step in (record.add([asked(1)]), record.start()):
             with pytest.raises(IllegalTransition, match="no draft any more"):
                 await step
+
+    asyncio.run(run())
+
+
+def test_a_run_that_has_begun_is_discarded_as_long_as_it_has_dialled_nobody(journal: Journal, begin: Begin) -> None:
+    async def run() -> None:
+        idle, busy = await begin(journal, 1), await begin(journal, 1)
+        await busy.claim(redial_after=None)
+        assert (await idle.has_dialled(), await busy.has_dialled()) == (False, True)
+        await idle.discard()
+        with pytest.raises(IllegalTransition, match="has dialled somebody"):
+            await busy.discard()
+        assert [info.id for info, _ in journal.runs()] == [busy.id]
 
     asyncio.run(run())
 
@@ -274,13 +285,16 @@ def test_a_sitting_that_died_counts_up_to_its_latest_event(journal: Journal, beg
 
 def test_the_peak_is_kept_over_the_runs_whole_life(journal: Journal, begin: Begin) -> None:
     async def run() -> None:
-        record = await begin(journal, 1)
-        for lines in (2, 5, 3):
-            await record.peak(lines)
+        record = await begin(journal, 4)
+        calls = [(await record.claim(redial_after=None)).attempt for _ in range(3)]
+        for number, attempt in enumerate(calls):
+            assert attempt is not None
+            await record.placed(attempt, f"call-{number}", datetime.now(UTC))
+            await record.ended(attempt, CallOutcome(status=CallStatus.COMPLETED), None)
         record.close()
         again = await journal.open_run(record.id)
-        await again.peak(1)
-        assert journal.result(record.id).stats.peak_concurrent == 5
+        await again.claim(redial_after=None)
+        assert journal.result(record.id).stats.peak_concurrent == 3
 
     asyncio.run(run())
 
