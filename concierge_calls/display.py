@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import IO
 
@@ -12,6 +14,7 @@ from concierge_calls.plain import clock, masked, one_line
 
 WRONG = frozenset({CallStatus.ERROR, CallStatus.TIMEOUT, CallStatus.UNCERTAIN, CallStatus.CANCELLED})
 NAME_WIDTH = 30
+NAME_WIDTH_ON_TERMINAL = 20
 
 
 class Verbosity(IntEnum):
@@ -33,14 +36,23 @@ class PlainLines:
         self._verbosity = verbosity
         self._heard = heard
         self._stream: IO[str] | None = stream or sys.stderr  # None when the process was started without one
+        self._on_terminal = self._stream is not None and self._stream.isatty()
+        self._name_width = NAME_WIDTH_ON_TERMINAL if self._on_terminal else NAME_WIDTH
 
     def __call__(self, event: CallEvent) -> None:
         """Write the event's line, if this verbosity has one for it."""
         if (text := self._text(event)) is not None:
-            self.say(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {text}")
+            at = event.at.astimezone()
+            if self._on_terminal:  # who sits there knows the date, and has only so much room
+                self._write([one_row(f"{at:%H:%M:%S}  {text}", _width())])
+            else:
+                self._write([f"{at:%Y-%m-%d %H:%M:%S}  {text}"])
 
     def say(self, *lines: str) -> None:
-        """Write lines of our own."""
+        """Write lines of our own, wrapped at words on a terminal."""
+        self._write([_wrapped(line) for line in lines] if self._on_terminal else lines)
+
+    def _write(self, lines: Iterable[str]) -> None:
         if self._stream is None:
             return
         try:
@@ -53,14 +65,19 @@ class PlainLines:
         final = event.result if event.kind in (EventKind.CALL_SETTLED, EventKind.CALL_SKIPPED) else None
         if self._verbosity is Verbosity.VERBOSE:
             what = _known(event) if final is None else self._outcome(final)
-            return "  ".join((f"{event.kind.value:<16}", *_who(event), *what)).rstrip()
+            return "  ".join((f"{event.kind.value:<16}", *_who(event, self._name_width), *what)).rstrip()
         if final is None or (self._verbosity is Verbosity.QUIET and not is_wrong(final)):
             return None
-        return "  ".join((*_who(event), *self._outcome(final))).rstrip()
+        return "  ".join((*_who(event, self._name_width), *self._outcome(final))).rstrip()
 
     def _outcome(self, result: CallResult) -> tuple[str, ...]:
         spoken = clock(result.duration) if result.duration else ""
         return f"{result.status.value.replace('_', ' '):<9}", f"{spoken:>5}", masked(self._heard(result))
+
+
+def one_row(text: str, width: int) -> str:
+    """Return the text, cut with an ellipsis where it would not fit a row of the terminal."""
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
 def is_wrong(result: CallResult) -> bool:
@@ -69,13 +86,21 @@ def is_wrong(result: CallResult) -> bool:
     return result.status in WRONG or (result.status is CallStatus.SKIPPED and not on_purpose)
 
 
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, _width(), break_on_hyphens=False, break_long_words=False)
+
+
+def _width() -> int:
+    return max(40, shutil.get_terminal_size().columns)
+
+
 def _known(event: CallEvent) -> tuple[str, ...]:
     return tuple(filter(None, (event.call_id, event.ended_reason)))
 
 
-def _who(event: CallEvent) -> tuple[str, ...]:
+def _who(event: CallEvent, width: int) -> tuple[str, ...]:
     if event.request is None:
         return ()
     provider = event.request.provider
-    name = masked(one_line(provider.name, NAME_WIDTH)) or "(no name)"
-    return f"{name:<{NAME_WIDTH}}", f"…{provider.last_four}" if provider.phone else "    -"
+    name = masked(one_line(provider.name, width)) or "(no name)"
+    return f"{name:<{width}}", f"…{provider.last_four}" if provider.phone else "    -"

@@ -150,3 +150,23 @@ def test_without_any_stderr_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("sys.stderr", None)
 
     PlainLines(Verbosity.VERBOSE, lambda _: "").say("one")
+
+
+class Terminal(io.StringIO):
+    """A screen that somebody sits at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_call_is_one_row_and_a_sentence_is_wrapped_at_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    screen = Terminal()
+    lines = PlainLines(Verbosity.NORMAL, lambda _: "available, tomorrow at nine in the morning", screen)
+    lines(settled(CallStatus.COMPLETED, started_at=AT, ended_at=AT + timedelta(seconds=148)))
+    lines.say("Ten providers will be called, at most five of them at once, by a simulator.")
+
+    row, *sentence = screen.getvalue().splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  Blue Ridge +…\d{4}  completed +2:28  .*…", row)
+    assert len(row) <= 60
+    assert sentence == ["Ten providers will be called, at most five of them at once,", "by a simulator."]
