@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from concierge_calls import __version__, plan
 from concierge_calls.errors import ProvidersFileError
-from concierge_calls.journal import Journal, NewRun, Owner, RunRecord
+from concierge_calls.journal import Journal, NewRun, Owner, RunRecord, asked_not_to_be_called, called_lately
 from concierge_calls.models import CallRequest, Provider, Reason, RunStats
 from concierge_calls.plain import count
 from concierge_calls.providers import Row
@@ -75,7 +75,9 @@ async def write_down(order: Order, settings: Settings, journal: Journal, record:
     _check_usable(journal.result(record.id).stats, order.source, fault)
     if not warned or order.simulate:
         return []
-    return [f"{count(warned, 'number')} may not exist; see them with --dry-run --verbose."]
+    return [
+        f"{count(warned, 'number')} {'is' if warned == 1 else 'are'} worth a look; see which with --dry-run --verbose."
+    ]
 
 
 def rows_of(providers: Iterable[Provider]) -> Iterator[Row]:
@@ -119,18 +121,9 @@ def _check_usable(stats: RunStats, source: str, fault: Reason | None) -> None:
 
 def _called_since(journal: Journal, number: str, since: datetime | None, run_id: str) -> Reason | None:
     known = None if since is None else journal.called_since(number, since, but=run_id)
-    if known is None:
-        return None
-    other, moment = known
-    return Reason(
-        "called_lately",
-        f"Run {other} called this number on {moment.astimezone():%Y-%m-%d at %H:%M};"
-        " to call it again all the same: --allow-redial.",
-    )
+    return None if known is None else called_lately(*known)
 
 
 def _do_not_call(journal: Journal, number: str) -> Reason | None:
     since = journal.do_not_call(number)
-    if since is None:
-        return None
-    return Reason("do_not_call", f"They asked on {since.astimezone():%Y-%m-%d} not to be called.")
+    return None if since is None else asked_not_to_be_called(since)

@@ -17,7 +17,7 @@ from concierge_calls import phone
 from concierge_calls.errors import PhoneError, RequestFileError, UsageError
 from concierge_calls.models import DEFAULT_URGENCY, CallRequest, Provider, Reason, ServiceRequest
 
-# The fields of a service request as options and columns call them, and what the plan and the document call them.
+# The fields of a service request as options and columns call them, and what the program calls them.
 REQUEST_FIELDS: Mapping[str, str] = {
     "service": "service_needed",
     "criteria": "user_criteria",
@@ -208,7 +208,7 @@ def _provider(row: Row, number: str | None = None, extension: str | None = None)
 def read_request(path: str | Path) -> dict[str, str]:
     """Read a service request from a TOML or JSON file, as field -> value.
 
-    Takes the options' names (`service`, `client_name` …) and the plan's (`serviceNeeded`, `clientName` …), however
+    Takes the options' names (`service`, `client_name` …) and those of the document (`serviceNeeded`, `clientName` …), however
     they are spelled. Raises RequestFileError naming the file, the key and what to do.
     """
     found: dict[str, str] = {}

@@ -133,7 +133,7 @@ def result_document(result: CallResult) -> dict[str, Any]:
 
 
 def exit_code(run: RunResult) -> int:
-    """Return the exit code that says how the run went (contract: exit codes; of several 4, then 5, 3, 0)."""
+    """Return the exit code that says how the run went (README: exit codes; of several 4, then 5, 3, 0)."""
     if run.run.stopped is not None:
         return 4
     if not run.run.dry_run and not run.run.finished:

@@ -65,7 +65,6 @@ class Attempt:
     rang: bool = False  # the backend has shown that a phone rings, or that somebody took the call
     failed_starts: int = 0  # how many earlier attempts of its row never began, by the backend's own fault
     known: CallOutcome | None = field(default=None, repr=False)  # what was kept when the call ended
-    body: bytes | None = field(default=None, repr=False)
 
     @property
     def index(self) -> int:

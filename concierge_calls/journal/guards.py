@@ -11,20 +11,30 @@ from concierge_calls.models import Reason
 
 def why_not(db: sqlite3.Connection, number: str, run_id: str, redial_after: datetime | None) -> Reason | None:
     """Why this run must not call the number now, or None when it may."""
-    if do_not_call_since(db, number):
-        return Reason("do_not_call", "Whoever answers there asked not to be called; see: concierge-calls do-not-call")
+    if since := do_not_call_since(db, number):
+        return asked_not_to_be_called(since)
     if holder := on_the_line(db, number, run_id):
         return Reason(
             "on_the_line",
             f"Run {holder} has this number on the line; to follow it to its end: concierge-calls resume {holder}",
         )
     if redial_after and (called := called_since(db, number, redial_after, run_id)):
-        other, when = called
-        return Reason(
-            "called_lately",
-            f"Run {other} called this number on {when:%Y-%m-%d at %H:%M} UTC; to call it again: --allow-redial",
-        )
+        return called_lately(*called)
     return None
+
+
+def asked_not_to_be_called(since: datetime) -> Reason:
+    """The reason not to call somebody who asked for that."""
+    return Reason("do_not_call", f"They asked on {since.astimezone():%Y-%m-%d} not to be called.")
+
+
+def called_lately(run_id: str, when: datetime) -> Reason:
+    """The reason not to call a number that another run called a short while ago."""
+    return Reason(
+        "called_lately",
+        f"Run {run_id} called this number on {when.astimezone():%Y-%m-%d at %H:%M};"
+        " to call it again all the same: --allow-redial.",
+    )
 
 
 def do_not_call_since(db: sqlite3.Connection, number: str) -> datetime | None:

@@ -132,7 +132,9 @@ def void(db: sqlite3.Connection, attempt: Attempt, reason: Reason, now: datetime
 def unfinished(db: sqlite3.Connection, run_id: str) -> list[Attempt]:
     """The attempts of the run that are not at their end, in the file's order."""
     sql = """
-        SELECT attempts.*, rows.request, rows.result FROM rows JOIN attempts ON attempts.id = rows.attempt_id
+        SELECT attempts.id, attempts.run_id, attempts.idx, ordinal, key, attempts.state, dialed_at, last_status, call_id,
+            created_at, request, result
+        FROM rows JOIN attempts ON attempts.id = rows.attempt_id
         WHERE rows.run_id = ? AND rows.state IN ('dialing', 'placed', 'ended', 'uncertain') ORDER BY rows.idx
     """
     return [_attempt(db, row) for row in db.execute(sql, (run_id,)).fetchall()]
@@ -286,5 +288,4 @@ def _attempt(db: sqlite3.Connection, row: sqlite3.Row) -> Attempt:
         rang=row["last_status"] is not None,
         failed_starts=_failed_starts(db, row["run_id"], row["idx"]),
         known=None if row["state"] != CallState.ENDED or row["result"] is None else load_outcome(row["result"]),
-        body=row["body"],
     )

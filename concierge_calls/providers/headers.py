@@ -16,7 +16,7 @@ from concierge_calls.errors import ProvidersFileError
 # (formatted_phone_number), SerpApi local_results (title, phone, place_id), Yelp Fusion (name, phone, display_phone),
 # HubSpot (Company name, Phone Number, Record ID), Salesforce (Account Name or Name, Phone, Account ID), Google
 # Contacts (Organization 1 - Name, Phone 1 - Value), Vapi campaigns (number, name), Retell batch calls (phone number,
-# first_name; to_number in its API), and this tool's own plan (providerName, providerPhone, serviceNeeded …).
+# first_name; to_number in its API), and the names of the document (providerName, providerPhone, serviceNeeded …).
 ALIASES: Mapping[str, tuple[str, ...]] = {
     "name": (
         *("displaynametext", "name", "businessname", "companyname", "company", "accountname", "providername"),

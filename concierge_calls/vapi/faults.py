@@ -24,7 +24,7 @@ _LONGEST_WAIT: Final = 3600.0  # seconds
 _PHONE: Final = re.compile(r"(?<![\w-])\+?\d[\d ().-]{5,}(\d{4})(?![\w-])")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
-# Client errors that are known to come after the request may have been acted upon (reliability, section 4).
+# Client errors that are known to come after the request may have been acted upon.
 _DOUBTFUL: Final = frozenset({408, 409, 425})
 # Those that are answered in front of everything that could dial, whoever wrote the body.
 _BEFORE_ALL: Final = frozenset({401, 403, 429})
@@ -50,7 +50,7 @@ def vapi_words(body: bytes) -> list[str] | None:
     """Return what Vapi says in an error's body, sentence by sentence; None when the body is not Vapi's.
 
     The shape is NestJS's, `message` being one sentence or a list; over the concurrency limit there is only `error`
-    (facts 1.6).
+    (as third parties have seen them; Vapi documents no error schema).
     """
     try:
         reply = read_json(body)
@@ -97,7 +97,7 @@ def fault_of(status: int, headers: Mapping[str, str], body: bytes, *, hide: str 
 
 
 def lacks_lines(body: bytes) -> bool:
-    """Say whether a refusal is about lines: one shape of that is a 429, and no reason to stop reading (facts 1.8)."""
+    """Say whether a refusal is about lines: one shape of that is a 429, and no reason to stop reading."""
     return re.search(_LINES, " ".join(vapi_words(body) or ()).lower()) is not None
 
 
@@ -142,7 +142,7 @@ _NO_LINE: Final = "no_line"
 _TOO_MANY: Final = "rate_limit"
 _NUMBER: Final = "number_refused"
 
-# Read from the top, the first that fits. Texts: facts 1.6, as seen by third parties; Vapi documents none of them.
+# Read from the top, the first that fits. Texts as seen by third parties; Vapi documents none of them.
 _RULES: Final[tuple[tuple[str, Callable[[_Answer], bool]], ...]] = (
     ("key", lambda it: it.status == 401),
     ("credits", lambda it: it.status == 402),

@@ -91,7 +91,7 @@ class Customer(_Lenient):
 
 
 class AssistantOverrides(_Lenient):
-    """What a call changes about its assistant; Vapi echoes it (facts: captured 201)."""
+    """What a call changes about its assistant; Vapi echoes it, as seen by third parties in March 2026."""
 
     metadata: dict[str, Any] = Field(default_factory=dict)
     variable_values: dict[str, Any] = Field(default_factory=dict)
@@ -175,7 +175,7 @@ class Monitor(_Lenient):
 
 
 class SubscriptionLimits(_Lenient):
-    """Whether the call waits for a line; the figures are advisory (facts 1.8)."""
+    """Whether the call waits for a line; the figures are advisory, as third parties report them wrong."""
 
     concurrency_blocked: bool = False
     concurrency_limit: int | None = None

@@ -120,8 +120,10 @@ def test_a_number_that_another_run_called_lately_is_skipped_with_that_run(journa
         await _called(other)
         claim = await record.claim(redial_after=LATELY)
         assert _told(claim) == [(0, "called_lately")]
+        called = datetime(2026, 11, 24, 9, tzinfo=UTC).astimezone()
         assert claim.skipped[0][2].message == (
-            f"Run {other.id} called this number on 2026-11-24 at 09:00 UTC; to call it again: --allow-redial"
+            f"Run {other.id} called this number on {called:%Y-%m-%d at %H:%M};"
+            " to call it again all the same: --allow-redial."
         )
 
     asyncio.run(run())

@@ -39,7 +39,7 @@ from concierge_calls.vapi.gate import Gate, Priority
 from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
 
 # Where each reply comes from:
-#   call_created.json    after a 201 captured by third parties in March 2026 (facts 1.6); ids, names and numbers changed
+#   call_created.json    after a 201 captured by third parties in March 2026; ids, names and numbers changed
 #   call_ended.json      written from Vapi's OpenAPI document, schema Call
 #   phone_number.json    written from Vapi's OpenAPI document, GET /phone-number/{id}
 #   assistant.json       written from Vapi's OpenAPI document, schema Assistant

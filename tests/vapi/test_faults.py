@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from concierge_calls.errors import AccountRefused, ComeBackLater, NumberRefused, PlacementError, PlacementInDoubt
 from concierge_calls.vapi.faults import fault_of, read_json, refused_to_show, retry_after, vapi_words
 
-# Where each reply comes from. Vapi documents no error schema; its own words are as others have seen them (facts 1.6).
+# Where each reply comes from. Vapi documents no error schema; its own words are as others have seen them.
 #   bad_number                       recorded: ClarkOhlenbusch/PatientPromptGenerator, docs/VAPI_API_REFERENCE.md
 #   unknown_property                 recorded: support.vapi.ai/t/18819419
 #   no_phone_number, phone_number_gone, daily_limit, unauthorized, public_key   recorded by third parties
