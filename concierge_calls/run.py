@@ -221,7 +221,7 @@ async def call_providers(
         raise TypeError(
             f"call_providers() knows no option {', '.join(sorted(unknown))}; its options are named as the settings are."
         )
-    settings = load({"max_concurrent": max_concurrent, **options})
+    settings = load({"max_concurrent": max_concurrent, **options}, program=True)
     order = Order(
         rows=rows_of(providers),
         source="python",

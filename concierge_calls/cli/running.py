@@ -61,7 +61,7 @@ async def _carry_out(order: Order, settings: Settings, output: Output, manner: M
         except asyncio.CancelledError:
             lines.say("Interrupted before the first dial; nobody was dialled.")
             return DECLINED
-        return finish(result, output, lines, quiet=manner.is_quiet)
+        return _conclude(result, output, lines, quiet=manner.is_quiet)
 
 
 def finish_run(run_id: str | None, target: str | None, *, hang_up: bool, verbosity: Verbosity) -> int:
@@ -85,7 +85,7 @@ async def _finish_run(run_id: str | None, target: str | None, *, hang_up: bool, 
             except asyncio.CancelledError:
                 lines.say("Interrupted before the first dial.")
                 return INTERRUPTED
-        return finish(result, output, lines, quiet=verbosity is Verbosity.QUIET)
+        return _conclude(result, output, lines, quiet=verbosity is Verbosity.QUIET)
 
 
 async def _called(run: Run, lines: PlainLines, stopper: Stopper) -> RunResult:
@@ -97,8 +97,8 @@ async def _called(run: Run, lines: PlainLines, stopper: Stopper) -> RunResult:
         return run.result()
 
 
-def finish(result: RunResult, output: Output, lines: PlainLines, *, quiet: bool) -> int:
-    """Write the document, say the closing lines, and return the exit code."""
+def _conclude(result: RunResult, output: Output, lines: PlainLines, *, quiet: bool) -> int:
+    # The document is written first: what is said of it must be true.
     code = report.exit_code(result)
     written = _write(result, output, lines)
     if not quiet or code in (4, 5):

@@ -156,27 +156,29 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def load(options: Mapping[str, Any] | None = None) -> Settings:
+def load(options: Mapping[str, Any] | None = None, *, program: bool = False) -> Settings:
     """Read the settings, typed options first; an option that is None was not typed.
 
+    To a `program` a wrong one is named as the argument that it gave, to a person as the option that they typed.
     Raises SettingsError with a sentence for each setting that is wrong; a secret's value is never in it.
     """
     typed = {name: value for name, value in (options or {}).items() if value is not None}
     try:
         return Settings(**{SETTINGS[name].variable: value for name, value in typed.items()})
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(fault, typed) for fault in error.errors())) from None
+        raise SettingsError("\n".join(_sentence(fault, typed, program) for fault in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f".env in this folder cannot be read ({type(error).__name__}); mend or remove it."
         ) from None
 
 
-def _sentence(fault: Any, typed: Mapping[str, Any]) -> str:
+def _sentence(fault: Any, typed: Mapping[str, Any], program: bool) -> str:
     place = str(fault["loc"][0]) if fault["loc"] else ""
     found = ((name, known) for name, known in SETTINGS.items() if known.variable.lower() == place.lower())
     name, known = next(found, (place, Setting(place, "")))
-    what = known.option if known.option and name in typed else known.variable
+    option = name if program else known.option
+    what = option if option and name in typed else known.variable
     given = "" if known.secret or fault["type"] == "value_error" else f", not {one_line(str(fault['input']), 40)!r}"
     return f"{what} {_must(fault)}{given}. {known.sentence}".rstrip()
 
