@@ -75,7 +75,8 @@ class Backend(Protocol):
        FINAL, ended is the last.
     9. A failed read never ends a call: it is asked again for as long as it takes.
     10. `hang_up` asks for the end of a call; that it ended is told by `follow` alone.
-    11. `withdraw` takes back the calls that still wait for a line, and leaves those alone that ring.
+    11. `withdraw` takes back the calls that still wait for a line, those too that are followed from then on, and
+        leaves those alone that ring.
     12. A verdict other than FINAL or LOST is told only of a call of which nothing was ever heard.
     13. `follow` raises AccountRefused when the backend has long refused to tell of any call; the calls go on.
     """

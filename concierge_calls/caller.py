@@ -219,15 +219,15 @@ class Caller:
             self._off_the_line(attempt, line)
 
     async def _place(self, attempt: Attempt, turn: Turn) -> Placed | None:
-        doubt = None
+        placed = doubt = None
         try:
             placed = await self._dialer.place(attempt, turn)
         except PlacementInDoubt as error:
             doubt = error
         self._requests.discard(asyncio.current_task())
-        if doubt is None or self._leaving:
-            return None if self._leaving else placed
-        return await self._dialer.look_for(attempt, doubt)
+        if self._leaving:  # only a call that waits for a line is followed, so that it is taken back
+            return placed if placed is not None and placed.blocked else None
+        return placed if doubt is None else await self._dialer.look_for(attempt, doubt)
 
     async def _follow(self, attempt: Attempt, placed: Placed, line: Line | None) -> None:
         if line is not None:
@@ -252,7 +252,7 @@ class Caller:
     async def _take_up(self, group: asyncio.TaskGroup) -> None:
         left = [] if self._leaving else await self._record.unfinished()
         doubtful = [attempt for attempt in left if attempt.state in (CallState.DIALING, CallState.UNCERTAIN)]
-        found = await self._look(doubtful) if doubtful else {}
+        found = await self._look(doubtful) if doubtful and not self._leaving else {}
         for attempt in [] if self._leaving else left:
             placed = found.get(attempt.key) or _receipt(attempt)
             if placed is None and attempt.state is not CallState.DIALING:

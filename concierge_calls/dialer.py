@@ -130,7 +130,9 @@ class Dialer:
         """Look once for these attempts' calls, by their keys; a look that failed finds nothing."""
         since = min(attempt.dialed_at for attempt in attempts) - LOOK_BACK
         with suppress(ReadFailed):
-            return dict(await self._backend.find([attempt.key for attempt in attempts], since))
+            found = await self._backend.find([attempt.key for attempt in attempts], since)
+            rang = {attempt.key: attempt.rang for attempt in attempts}
+            return {key: replace(placed, rang=rang[key]) for key, placed in found.items()}
         return {}
 
     async def follow(self, attempt: Attempt, placed: Placed, off_the_line: Callable[[], object]) -> None:

@@ -75,9 +75,7 @@ async def write_down(order: Order, settings: Settings, journal: Journal, record:
     _check_usable(journal.result(record.id).stats, order.source, fault)
     if not warned or order.simulate:
         return []
-    return [
-        f"{count(warned, 'number')} {'is' if warned == 1 else 'are'} worth a look; see which with --dry-run --verbose."
-    ]
+    return [f"{count(warned, 'number')} {'is' if warned == 1 else 'are'} worth a look; see which with --dry-run."]
 
 
 def rows_of(providers: Iterable[Provider]) -> Iterator[Row]:
@@ -103,7 +101,7 @@ def _requests(order: Order, settings: Settings, journal: Journal, run_id: str) -
         region=settings.region,
         needs_service=settings.assistant_id is None,
         called_lately=lambda number: _called_since(journal, number, since, run_id),
-        do_not_call=lambda number: _do_not_call(journal, number),
+        do_not_call=lambda number: None if order.simulate else _do_not_call(journal, number),
     )
 
 

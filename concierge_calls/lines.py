@@ -59,7 +59,7 @@ class Pace:
         self._interval = interval
         self._sleep = sleep
         self._monotonic = monotonic
-        self._not_before = 0.0
+        self._spaced_until = 0.0
         self._failures = 0
         self._held_until = 0.0
         self._failing_since: float | None = None
@@ -70,7 +70,7 @@ class Pace:
     @property
     def left(self) -> float:
         """Seconds until the next dial may leave; 0.0 when it may at once."""
-        return max(0.0, self._not_before - self._monotonic())
+        return max(0.0, max(self._spaced_until, self._held_until) - self._monotonic())
 
     async def wait(self) -> None:
         """Return when the next dial may leave."""
@@ -85,7 +85,7 @@ class Pace:
 
     def dialled(self) -> None:
         """A dial leaves now: the next one waits its interval."""
-        self._not_before = max(self._not_before, self._monotonic() + self._interval)
+        self._spaced_until = self._monotonic() + self._interval
 
     def placed(self) -> None:
         """A call was placed, so whoever places calls is there; whether it gets a line is not yet known."""
@@ -97,10 +97,13 @@ class Pace:
         self._failing_since = None
 
     def line_freed(self) -> None:
-        """A call of ours has ended: where only a free line was missing, there is one now."""
+        """A call of ours has ended: where only a free line was missing, there is one now.
+
+        What was asked for is waited all the same, and so is the interval between two dials.
+        """
         if self._lacks_line:
             self._lacks_line = False
-            self._not_before = self._held_until = self._monotonic()
+            self._held_until = self._monotonic()
             self._lifted.set()
 
     def hold_off(self, retry_after: float | None, *, lacks_line: bool = False) -> None:
@@ -111,12 +114,12 @@ class Pace:
         now = self._failed_at = self._monotonic()
         if self._failing_since is None:
             self._failing_since = now
-        self._lacks_line = lacks_line and (self._lacks_line or now >= self._held_until)
+        liftable = lacks_line and retry_after is None
+        self._lacks_line = liftable and (self._lacks_line or now >= self._held_until)
         if now >= self._held_until:
             self._failures += 1
         wait = min(LONGEST_HOLD_OFF, 2.0 ** (self._failures - 1)) if retry_after is None else retry_after
         self._held_until = max(self._held_until, now + wait)
-        self._not_before = max(self._not_before, self._held_until)
 
     @property
     def failing_for(self) -> float:

@@ -101,8 +101,8 @@ class Provider:
     """A business to be called, as its row of the file says."""
 
     name: str
-    phone: str | None  # E.164; None only where the row has no usable number
-    phone_given: str = ""  # as it stood in the file
+    phone: str | None = field(repr=False)  # E.164; None only where the row has no usable number
+    phone_given: str = field(default="", repr=False)  # as it stood in the file
     extension: str | None = None
     id: str | None = None
     line: int | None = None  # of the file, the header being line 1

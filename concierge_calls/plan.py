@@ -208,8 +208,8 @@ def _provider(row: Row, number: str | None = None, extension: str | None = None)
 def read_request(path: str | Path) -> dict[str, str]:
     """Read a service request from a TOML or JSON file, as field -> value.
 
-    Takes the options' names (`service`, `client_name` …) and those of the document (`serviceNeeded`, `clientName` …), however
-    they are spelled. Raises RequestFileError naming the file, the key and what to do.
+    Takes the options' names (`service`, `client_name` …) and those of the document (`serviceNeeded`, `clientName` …),
+    however they are spelled. Raises RequestFileError naming the file, the key and what to do.
     """
     found: dict[str, str] = {}
     for name, value in _parsed(Path(path), str(path)).items():

@@ -180,7 +180,8 @@ def _next_steps(run: RunResult) -> Iterator[str]:
     if stats.uncertain:
         yield (
             f"{count(stats.uncertain, 'phone')} may have rung although nothing was heard of the call;"
-            " nobody is called again by itself."
+            " nobody is called again by itself. Look them up in Vapi's dashboard, or look once more with:"
+            f" concierge-calls resume {run.run.id}"
         )
     if run.run.finished:
         return

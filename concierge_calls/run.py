@@ -46,7 +46,7 @@ class Run:
         self.warnings: list[str] = []  # what is worth a look before anybody is dialled
         self._journal = journal
         self._record = record
-        self._settings = settings
+        self.settings = settings
         self._order = order
 
     @property
@@ -71,12 +71,12 @@ class Run:
             await self._begin(observer)  # everybody is skipped: there is nothing to ask Vapi
             await self._finish(None, observer)
             return self.result()
-        async with routing.backend(self._settings, simulate=self._order.simulate) as vapi:
+        async with routing.backend(self.settings, simulate=self._order.simulate) as vapi:
             await vapi.check()
             caller = Caller(
                 self._record,
                 vapi,
-                Lines(self._settings.max_concurrent),
+                Lines(self.settings.max_concurrent),
                 self._rules(),
                 observer=observer,
                 on_error=on_error,
@@ -92,13 +92,13 @@ class Run:
 
     async def plan(self) -> None:
         """Plan every row and write it down; raises ProvidersFileError when no row can be used."""
-        self.warnings = await write_down(self._order, self._settings, self._journal, self._record)
+        self.warnings = await write_down(self._order, self.settings, self._journal, self._record)
 
     def _rules(self) -> Rules:
         simulate = self._order.simulate
         return Rules(
-            start_interval=0.0 if simulate else self._settings.start_interval,
-            redial_after=self._order.redial_after(self._settings),
+            start_interval=0.0 if simulate else self.settings.start_interval,
+            redial_after=self._order.redial_after(self.settings),
             hang_up=self._order.hang_up,
         )
 

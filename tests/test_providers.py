@@ -368,11 +368,18 @@ def test_a_line_without_an_end_is_refused(write: Files) -> None:
         ("a.json", '{"places": [{"name": "A"}], 7: 1}', "line 1, column 29"),
         ("a.json", '[{"name": NaN}]', "line 1, column 2"),
         ("a.json", "name,phone\n", "line 1, column 1"),
-        ("a.jsonl", '{"name": "A", "phone": "1"}\n\n{"name": "B", "phone" "2"}\n', "line 3, column 23"),
+        ("a.jsonl", '{"name" "A"}\n{"name": "B", "phone" "2"}\n', "in line 1: This is not JSON (column 9"),
     ],
 )
 def test_wrong_json_is_named_by_its_line_and_column(write: Files, name: str, content: str, place: str) -> None:
     assert place in refusal(write(content, name))
+
+
+def test_a_broken_line_of_json_lines_is_a_fault_of_its_own_and_stops_no_other(write: Files) -> None:
+    found = rows(write('{"name": "A", "phone": "1"}\nbad\n{"name": "B", "phone": "2"}\n', "a.jsonl"))
+
+    assert [row.values["name"] for row in found] == ["A", "", "B"]
+    assert [row.fault and (row.fault.code, row.line) for row in found] == [None, ("not_json", 2), None]
 
 
 def test_wrong_json_far_into_a_long_file_is_named_by_its_place(write: Files) -> None:

@@ -164,7 +164,9 @@ def _typed(ctx: typer.Context) -> dict[str, str]:
 def _settings(ctx: typer.Context) -> Settings:
     from concierge_calls.settings.loading import load
 
-    return load({name: ctx.params[name] for name in SETTINGS if name in ctx.params})
+    typed = {name: ctx.params[name] for name in SETTINGS if name in ctx.params}
+    unused = {"api_key": "simulated", "base_url": SETTINGS["base_url"].default} if ctx.params["simulate"] else {}
+    return load(typed | unused)  # what a simulated run does not use may be wrong
 
 
 def _sentences(used: Mapping[str, str]) -> list[str]:

@@ -49,7 +49,7 @@ def carry_out(order: Order, settings: Settings, output: Output, manner: Manner) 
 async def _carry_out(order: Order, settings: Settings, output: Output, manner: Manner) -> int:
     lines = PlainLines(manner.verbosity, report.heard)
     output.check()
-    with stoppable(lines.say) as stopper:
+    with stoppable(lines.say, hang_up=order.hang_up) as stopper:
         try:
             async with drafted(order, settings) as run:
                 if order.dry_run:
@@ -71,7 +71,7 @@ def finish_run(run_id: str | None, target: str | None, *, hang_up: bool, verbosi
 
 async def _finish_run(run_id: str | None, target: str | None, *, hang_up: bool, verbosity: Verbosity) -> int:
     lines = PlainLines(verbosity, report.heard)
-    with stoppable(lines.say) as stopper:
+    with stoppable(lines.say, hang_up=hang_up) as stopper:
         async with continued(run_id, hang_up=hang_up) as run:
             if run is None:
                 if verbosity > Verbosity.QUIET:
@@ -80,6 +80,8 @@ async def _finish_run(run_id: str | None, target: str | None, *, hang_up: bool, 
             known = run.result().run
             output = Output.chosen(target or known.output, known.source)
             output.check()
+            if verbosity > Verbosity.QUIET:
+                lines.say(*_before_resuming(run))
             try:
                 result = await _called(run, lines, stopper)
             except asyncio.CancelledError:
@@ -141,11 +143,26 @@ def _before(run: Run, order: Order, settings: Settings, manner: Manner) -> Itera
     yield f"{count(stats.pending, 'provider')} will be called{most}{others if stats.skipped else ''}."
     if order.simulate:
         yield "A simulator takes the calls: no phone rings."
-    elif settings.base_url != SETTINGS["base_url"].default:
-        host = urlsplit(settings.base_url).hostname or ""
-        yield f"The calls go through {'this machine' if is_loopback(host) else host}, as VAPI_BASE_URL says."
+    else:
+        yield from _host(settings)
     yield from manner.columns
     yield from run.warnings
+
+
+def _host(settings: Settings) -> Iterator[str]:
+    if settings.base_url != SETTINGS["base_url"].default:
+        host = urlsplit(settings.base_url).hostname or ""
+        yield f"The calls go through {'this machine' if is_loopback(host) else host}, as VAPI_BASE_URL says."
+
+
+def _before_resuming(run: Run) -> Iterator[str]:
+    known = run.result()
+    followed, left = known.stats.in_progress, known.stats.pending + known.stats.not_called
+    yield (
+        f"Finishing run {run.id} of {known.run.source}: {count(followed, 'call')} followed,"
+        f" {count(left, 'provider')} left to call, at most {known.run.max_concurrent} at once."
+    )
+    yield from _host(run.settings)
 
 
 async def _agreed(run: Run, order: Order, settings: Settings, lines: PlainLines, manner: Manner) -> bool:
@@ -188,10 +205,10 @@ def _show_plan(run: Run, output: Output, lines: PlainLines, manner: Manner, regi
     for row in result.results:
         if not manner.is_quiet or is_wrong(row):
             lines.say(_planned(row))
-        if manner.verbosity is Verbosity.VERBOSE and row.provider.phone:
+        if not manner.is_quiet and row.provider.phone:
             lines.say(*_warnings(row, region))
     if not manner.is_quiet:
-        lines.say(*manner.columns, *run.warnings, *report.summary(result))
+        lines.say(*manner.columns, *report.summary(result))
     if not output.was_chosen_by_us:
         output.write(partial(report.write, result))
     return report.exit_code(result)

@@ -21,8 +21,9 @@ Say = Callable[[str], object]
 class Stopper:
     """Counts the requests to stop, and does what each asks for."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, *, hang_up: bool) -> None:
         self._say = say
+        self._hang_up = hang_up
         self._caller: Caller | None = None
         self._task = asyncio.current_task()
         self._asked = 0
@@ -48,16 +49,15 @@ class Stopper:
 
     def _drain(self, caller: Caller) -> None:
         caller.drain()
-        self._say(
-            f"Stopping: nobody new is dialled, {count(caller.on_the_line, 'call')} on the line"
-            f" {'is' if caller.on_the_line == 1 else 'are'} followed to the end. Once more to leave at once."
-        )
+        calls = f"{count(caller.on_the_line, 'call')} on the line {'is' if caller.on_the_line == 1 else 'are'}"
+        what = "being hung up" if self._hang_up else "followed to the end"
+        self._say(f"Stopping: nobody new is dialled, {calls} {what}. Once more to leave at once.")
 
 
 @contextmanager
-def stoppable(say: Say) -> Iterator[Stopper]:
+def stoppable(say: Say, *, hang_up: bool) -> Iterator[Stopper]:
     """Have signals stop the run while the context lasts; one that was ignored when we began stays ignored."""
-    loop, stopper = asyncio.get_running_loop(), Stopper(say)
+    loop, stopper = asyncio.get_running_loop(), Stopper(say, hang_up=hang_up)
     taken = [number for number in SIGNALS if not _ignored(signal.getsignal(number))]
     for number in taken:
         loop.add_signal_handler(number, stopper.stop)

@@ -10,7 +10,9 @@ from concierge_calls.models import Reason
 
 
 def why_not(db: sqlite3.Connection, number: str, run_id: str, redial_after: datetime | None) -> Reason | None:
-    """Why this run must not call the number now, or None when it may."""
+    """Why this run must not call the number now, or None when it may; a simulated run rings nobody, so it may."""
+    if db.execute("SELECT simulated FROM runs WHERE id = ?", (run_id,)).fetchall()[0][0]:
+        return None
     if since := do_not_call_since(db, number):
         return asked_not_to_be_called(since)
     if holder := on_the_line(db, number, run_id):

@@ -132,8 +132,8 @@ def void(db: sqlite3.Connection, attempt: Attempt, reason: Reason, now: datetime
 def unfinished(db: sqlite3.Connection, run_id: str) -> list[Attempt]:
     """The attempts of the run that are not at their end, in the file's order."""
     sql = """
-        SELECT attempts.id, attempts.run_id, attempts.idx, ordinal, key, attempts.state, dialed_at, last_status, call_id,
-            created_at, request, result
+        SELECT attempts.id, attempts.run_id, attempts.idx, attempts.state,
+            ordinal, key, dialed_at, last_status, call_id, created_at, request, result
         FROM rows JOIN attempts ON attempts.id = rows.attempt_id
         WHERE rows.run_id = ? AND rows.state IN ('dialing', 'placed', 'ended', 'uncertain') ORDER BY rows.idx
     """

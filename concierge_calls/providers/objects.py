@@ -70,9 +70,14 @@ class Lines:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._columns: dict[str, Path] = {}
-        for _, item in self._items():
+        broken: str | None = None
+        for number, item in self._items():
             if isinstance(item, dict):
                 _learn(self._columns, item)
+            elif isinstance(item, Reason):
+                broken = broken or f"has no line that can be read; in line {number}: {item.message}"
+        if broken is not None and not self._columns:
+            raise source.fault(broken)
         self.columns = tuple(self._columns)
         if not self.columns:
             raise source.fault("has no objects in it; give it one object a line, with a name and a phone.")
@@ -81,12 +86,15 @@ class Lines:
         """Yield each line that is not blank."""
         paths = {field: self._columns[column] for field, column in fields.items()}
         for number, item in self._items():
-            yield _row(item, number, paths, self.unit, self._source)
+            if isinstance(item, Reason):
+                yield Row(number, dict.fromkeys(paths, ""), {}, item, self.unit)
+            else:
+                yield _row(item, number, paths, self.unit, self._source)
 
     def _items(self) -> Iterator[tuple[int, Any]]:
         for number, line in enumerate(self._source.lines(), 1):
             if line.strip():
-                yield number, _whole(line, number, self._source)
+                yield number, _whole(line)
 
 
 def is_lines(source: Source) -> bool:
@@ -104,13 +112,14 @@ def _holds_array(item: Mapping[str, Any]) -> bool:
     return any(isinstance(value, list) and any(isinstance(each, dict) for each in value) for value in below)
 
 
-def _whole(line: str, number: int, source: Source) -> Any:
+def _whole(line: str) -> Any:
+    """Read one line, or say why it cannot be read; the others are none the worse for it."""
     try:
         return DECODER.decode(line)
     except json.JSONDecodeError as error:
-        raise source.fault(f"is not JSON: {error.msg}.", number, error.pos + 1) from None
+        return Reason("not_json", f"This is not JSON (column {error.pos + 1}: {error.msg}); mend the line.")
     except (ValueError, RecursionError) as error:
-        raise source.fault(f"is not JSON that can be read: {error}.", number, 1) from None
+        return Reason("not_json", f"This is not JSON that can be read ({error}); mend the line.")
 
 
 def _learn(columns: dict[str, Path], item: Mapping[str, Any]) -> None:

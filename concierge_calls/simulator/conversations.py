@@ -14,8 +14,16 @@ _WORDS_A_SECOND = 2.4
 _PAUSE = 1.1
 _LONGEST_CHATTER = 60
 _SOMEBODY = "a client"
-_UNSAID = ("", "none", "not given", "unknown", "n/a")  # what prompts put where a fact is missing
+_UNSAID = (
+    "",
+    "none",
+    "not given",
+    "nothing in particular",
+    "unknown",
+    "n/a",
+)  # what prompts put where a fact is missing
 _SOMEWHERE = "the office"
+_SENTENCE_START = re.compile(rf"(^|[.!?] )([a-z])(?={_SOMEBODY[1:]}\b|{_SOMEWHERE[1:]}\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ def stretched(turns: Sequence[Turn], length: float) -> list[Turn]:
 def fill(text: str, known: Mapping[str, str]) -> str:
     """Put the facts into a sentence, without looking at what they themselves contain."""
     said = re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], found[0]), text)
-    return said[0].upper() + said[1:] if said.startswith((_SOMEBODY, _SOMEWHERE)) else said
+    return _SENTENCE_START.sub(lambda found: found[1] + found[2].upper(), said)
 
 
 def _lines(ending: Ending, chance: random.Random) -> list[tuple[str, str]]:

@@ -46,6 +46,10 @@ _LOST: Final = Reason(
     "Vapi no longer knows this call, so nobody can say whether the phone rang. "
     "Look for it in Vapi's dashboard; it is dialled again only with --redial-uncertain.",
 )
+_HEARD: Final = (
+    "Vapi names a reason for which it dials nobody, and yet the phone rang, so it is not dialled again. "
+    "Look at the call in Vapi's dashboard before calling again."
+)
 _UNENDING: Final = Reason(
     "timeout",
     "The call did not end although it was hung up, and may still be on the line. Look at it in Vapi's dashboard.",
@@ -180,7 +184,7 @@ class VapiBackend:
             self._unwanted.add(call_id)
 
     def withdraw(self) -> Collection[str]:
-        """Take back every followed call that still waits for a line, and return their ids."""
+        """Take back every followed call that still waits for a line, and return their ids; later ones too."""
         return self._watch.hurry()
 
     # What was asked
@@ -270,13 +274,15 @@ class VapiBackend:
         if life.given_up or life.call is None:
             started_at = life.call.started_at if life.call else None
             return CallOutcome(status=CallStatus.TIMEOUT, started_at=started_at, error=_UNENDING)
-        return outcome(
+        known = outcome(
             life.call,
             self._expects,
             waited=self._awaits_analysis(life) and life.told is Stage.SETTLED,
             base_url=self._client.base_url,
             cut=life.cut,
         )
+        denied = was_heard(life) and verdict(life.call.ended_reason) not in (Verdict.FINAL, Verdict.WITHDRAWN)
+        return replace(known, error=Reason(known.error.code, _HEARD)) if denied and known.error else known
 
 
 def _verdict(life: Life) -> Verdict:

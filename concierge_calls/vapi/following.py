@@ -128,12 +128,12 @@ class Life:
         return call.status == "scheduled" or (call.status == "queued" and blocked)
 
     def hear(self, call: Call, now: datetime) -> None:
-        """Take in what Vapi showed; an older picture, from a slower one of its machines, changes nothing."""
+        """Take in what Vapi showed; an older picture, from a slower one of its machines, tells only that it rang."""
         self.heard_at = now
         self.absent = call.status == "not-found"
+        self.rang = self.rang or stage_of(call) in (Stage.RINGING, Stage.IN_PROGRESS)
         if not self.absent and rank(call) >= rank(self.call):
             self.call = call
-            self.rang = self.rang or stage_of(call) in (Stage.RINGING, Stage.IN_PROGRESS)
             if self.is_over and self.ended_at is None:
                 self.ended_at = min(call.ended_at or now, now)
         self.news.set()

@@ -79,13 +79,13 @@ class Budget:
         self.spent = 0
         self.feeding = False
         self.fed_at = -math.inf
-        self._minute = now // _MINUTE
+        self.minute = now // _MINUTE
 
     def turn(self, now: float) -> None:
         """Begin a new minute, if it is one; a clock that was set back a little begins none."""
         minute = now // _MINUTE
-        if minute > self._minute or minute < self._minute - 1:
-            self._minute, self.spent = minute, 0
+        if minute > self.minute or minute < self.minute - 1:
+            self.minute, self.spent = minute, 0
 
     def spend(self, priority: Priority, now: float) -> None:
         """Count one request."""
@@ -96,7 +96,7 @@ class Budget:
     def opens(self, priority: Priority, now: float) -> float:
         """Return from when on a request of this priority may be sent; `now` when it may at once."""
         left = self.limit - self.spent
-        next_minute = (max(now // _MINUTE, self._minute) + 1) * _MINUTE
+        next_minute = (max(now // _MINUTE, self.minute) + 1) * _MINUTE
         if not self.limit or left > self._kept(now, next_minute):
             return now
         if left > 0 and priority is Priority.HANG_UP:
@@ -194,12 +194,13 @@ class Gate:
             return
         self._in_flight[priority] += 1
         self._budget.spend(priority, now)
-        turn.set_result(Ticket(priority, lambda unused: self._leave(priority, unused)))
+        minute = self._budget.minute
+        turn.set_result(Ticket(priority, lambda unused: self._leave(priority, minute if unused else None)))
 
-    def _leave(self, priority: Priority, unused: bool) -> None:
+    def _leave(self, priority: Priority, unused_in: float | None) -> None:
         self._in_flight[priority] -= 1
-        if unused:
-            self._budget.spent = max(0, self._budget.spent - 1)
+        if unused_in == self._budget.minute:  # of a minute that is over nothing is left to give back
+            self._budget.spent -= 1
         self._admit()
 
     def _taken(self, lane: Lane) -> int:

@@ -83,6 +83,7 @@ class Watch:
         self._failing = False
         self._has_missed = False
         self._refused_since: datetime | None = None
+        self._hurries = False  # nobody is to wait for a line any longer
         self._fault: Exception | None = None
 
     def __repr__(self) -> str:
@@ -114,7 +115,9 @@ class Watch:
         A call placed long ago is asked for by its id; of a new one the feed tells, from its creation on.
         """
         now = self._now()
-        life = Life(placed=placed, deadline=deadline, pace=self._pace, heard_at=now, fault=self._fault)
+        life = Life(
+            placed=placed, deadline=deadline, pace=self._pace, heard_at=now, hurried=self._hurries, fault=self._fault
+        )
         self._lives[life.id] = life
         if now - placed.created_at > timedelta(seconds=self._pace.fresh):
             if now < deadline:  # an overdue one is asked for by whoever is to end it
@@ -134,7 +137,8 @@ class Watch:
             self._somebody.clear()
 
     def hurry(self) -> set[str]:
-        """Have every call that still waits for a line taken back now; returns their ids."""
+        """Have every call taken back that waits for a line, now or later; returns the ids of those that wait now."""
+        self._hurries = True
         waiting = [life for life in self._lives.values() if life.waits and not life.is_over]
         for life in waiting:
             life.hurried = True

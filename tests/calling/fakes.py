@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 
 from concierge_calls.backend import Placed, Progress, Stage, Turn, Verdict
-from concierge_calls.errors import PlacementError, PlacementInDoubt, ReadFailed
+from concierge_calls.errors import ComeBackLater, PlacementError, PlacementInDoubt, ReadFailed
 from concierge_calls.models import (
     CallMethod,
     CallOutcome,
@@ -97,6 +97,11 @@ class PaperCall:
     ended: float | None = None
     cancelled: bool = False
 
+    @property
+    def rings(self) -> bool:
+        """Whether it gets a line at all."""
+        return self.take.verdict in (Verdict.FINAL, Verdict.LOST)
+
 
 class Sent(NamedTuple):
     """A request that left, and how its attempt stood in the journal's file at that moment."""
@@ -113,10 +118,12 @@ class PaperTurn:
     def __init__(self, backend: FakeBackend) -> None:
         self._backend: FakeBackend | None = backend
         backend.turns_out += 1
+        backend.turns_taken += 1
 
     def release(self, *, unused: bool = False) -> None:
         if self._backend is not None:
             self._backend.turns_out -= 1
+            self._backend.turns_unused += unused
             self._backend = None
 
 
@@ -131,15 +138,24 @@ class FakeBackend:
         self.sent: list[Sent] = []
         self.looks: list[tuple[float, frozenset[str]]] = []
         self.followed: Counter[str] = Counter()
+        self.withdrawn: list[str] = []
         self.hung_up: list[str] = []
         self.live: set[str] = set()
         self.peak = 0
         self.turns_out = 0
+        self.turns_taken = 0
+        self.turns_unused = 0  # given back with the word that nothing was sent
         self.is_open = False
         self.unreadable = False  # every look fails
+        self.looks_hang = False  # no look ever returns
+        self.tells_after = 0.0  # seconds from the beginning of following until anything is told
+        self.account_lines = 0  # how many calls may be live at once; 0 is any number
+        self.too_many = Take(error=ComeBackLater("No line.", "no_line"))  # what becomes of one call more
         self.turn_takes = 0.0  # seconds until a request may leave
         self.bug: Exception | None = None  # raised by `follow`
         self._committed = committed
+        self._withdraws = False
+        self._following: set[str] = set()
 
     @property
     def order(self) -> list[int]:
@@ -172,7 +188,8 @@ class FakeBackend:
     async def place(self, request: CallRequest, key: str, turn: Turn) -> Placed:
         self.sent.append(Sent(now(), request.index, key, self._committed(key)))
         coming = self.takes.get(request.index)
-        take = coming.pop(0) if coming else Take()
+        full = 0 < self.account_lines <= len(self.live)
+        take = self.too_many if full else coming.pop(0) if coming else Take()
         dials = take.error is None or (isinstance(take.error, PlacementInDoubt) and take.dials)
         call = self._dial(key, take) if dials else None
         await (asyncio.Event().wait() if take.after is None else asyncio.sleep(take.after))
@@ -185,6 +202,8 @@ class FakeBackend:
         self.looks.append((now(), frozenset(keys)))
         if self.unreadable:
             raise ReadFailed
+        if self.looks_hang:
+            await asyncio.Event().wait()
         seen = (call for call in self.calls.values() if call.key in keys and now() >= call.created + call.take.shown)
         return {call.key: _receipt(call) for call in seen if moment(call.created) >= since}
 
@@ -194,11 +213,24 @@ class FakeBackend:
         self.followed[call.id] += 1
         if self.bug is not None:
             raise self.bug
-        if not call.over.is_set() and call.take.verdict is Verdict.FINAL:
+        self._following.add(call.id)
+        try:
+            async for progress in self._told(call, placed):
+                yield progress
+        finally:
+            self._following.discard(call.id)
+
+    async def _told(self, call: PaperCall, placed: Placed) -> AsyncIterator[Progress]:
+        if self._withdraws:
+            self._take_back(call)
+        await asyncio.sleep(self.tells_after)
+        if call.rings and not call.over.is_set():
             yield Progress(stage=Stage.RINGING)
             yield Progress(stage=Stage.IN_PROGRESS)
         await call.over.wait()
         outcome, verdict = _outcome(call), call.take.verdict
+        if placed.rang and verdict is not Verdict.LOST:
+            verdict = Verdict.FINAL
         reason = None if verdict is Verdict.FINAL else Reason(verdict.value, f"It is {verdict.value}.")
         yield Progress(stage=Stage.ENDED, outcome=outcome, verdict=verdict, reason=reason)
         if verdict is Verdict.FINAL:
@@ -212,17 +244,21 @@ class FakeBackend:
         self._end(call)
 
     def withdraw(self) -> list[str]:
-        waiting = [
-            call for call in self.calls.values() if call.take.verdict is Verdict.WITHDRAWN and call.ended is None
-        ]
-        for call in waiting:
+        self._withdraws = True
+        before = len(self.withdrawn)
+        for call in [self.calls[name] for name in sorted(self._following)]:
+            self._take_back(call)
+        return self.withdrawn[before:]
+
+    def _take_back(self, call: PaperCall) -> None:
+        if call.take.verdict is Verdict.WITHDRAWN and call.ended is None:
+            self.withdrawn.append(call.id)
             self._end(call)
-        return [call.id for call in waiting]
 
     def _dial(self, key: str, take: Take) -> PaperCall:
         call = PaperCall(f"call-{len(self.calls) + 1}", key, now(), take)
         self.calls[call.id] = call
-        if take.verdict in (Verdict.FINAL, Verdict.LOST):
+        if call.rings:
             self.live.add(call.id)
             self.peak = max(self.peak, len(self.live))
         asyncio.get_running_loop().call_later(take.talk, self._end, call)
@@ -235,11 +271,16 @@ class FakeBackend:
 
 
 def _receipt(call: PaperCall) -> Placed:
-    return Placed(call_id=call.id, created_at=moment(call.created))
+    blocked = call.take.verdict is Verdict.WITHDRAWN
+    return Placed(call_id=call.id, created_at=moment(call.created), blocked=blocked)
 
 
 def _outcome(call: PaperCall) -> CallOutcome:
     status = CallStatus.CANCELLED if call.cancelled else call.take.status
     return CallOutcome(
-        status=status, ended_reason="over", started_at=moment(call.created), ended_at=moment(call.ended or 0.0)
+        status=status,
+        ended_reason="over",
+        started_at=moment(call.created),
+        ended_at=moment(call.ended or 0.0),
+        transcript=f"What was said in {call.id}.",
     )

@@ -156,6 +156,17 @@ class Rehearsal:
         return record
 
 
+async def killed(run: Rehearsal, seconds: float, lines: int = 5) -> None:
+    """Begin the run and kill its process so many seconds later."""
+    calling = asyncio.ensure_future((await run.caller(lines=lines)).call_all())
+    await asyncio.sleep(seconds)
+    calling.cancel()
+    await asyncio.wait([calling])
+    run.die()
+    run.events.clear()
+    run.backend.looks.clear()
+
+
 def _asked(index: int) -> CallRequest:
     provider = Provider(name=f"Provider {index}", phone=f"+1312555{100 + index:04}", line=index + 2)
     return CallRequest(index=index, provider=provider, request=ServiceRequest(service_needed="plumbing"))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from concierge_calls import Provider, RunResult, ServiceRequest, call_providers
+import httpx
+
+from concierge_calls import CallResult, Provider, RunResult, ServiceRequest, call_providers
 from concierge_calls.simulator import Simulator
 
 REQUEST = ServiceRequest(service_needed="plumbing", user_criteria="licensed", location="Greenville SC")
@@ -43,6 +48,12 @@ class Vapi:
     def call(self, whom: Iterable[Provider], **options: Any) -> RunResult:
         return asyncio.run(call_providers(whom, REQUEST, **options))
 
+    def dial(self, number: str) -> None:
+        """Place a call for somebody else on the same account."""
+        body = {"phoneNumberId": PHONE_NUMBER_ID, "assistantId": "theirs", "customer": {"number": number}}
+        headers = {"Authorization": "Bearer a-key"}
+        httpx.post(f"{self.simulator.url}/call", json=body, headers=headers).raise_for_status()
+
     def asked(self, kind: str) -> int:
         """How many requests of this kind came."""
         return int(self.simulator.ledger()["requests"][kind])
@@ -74,3 +85,16 @@ def providers(endings: str) -> list[Provider]:
         found.append(Provider(name=f"Provider {len(found)}", phone=f"+131255501{used[digit]}{digit}"))
         used[digit] += 1
     return found
+
+
+def statuses(results: Sequence[CallResult]) -> list[str]:
+    return [result.status.value for result in results]
+
+
+def kept(state: Path, name: str = "journal.db") -> list[str]:
+    """Every run of the journal, drafts too, and every lock."""
+    if not (state / name).exists():
+        return []
+    with closing(sqlite3.connect(state / name)) as db:
+        runs = [row[0] for row in db.execute("SELECT id FROM runs UNION ALL SELECT run_id FROM rows")]
+    return runs + [lock.name for lock in (state / "locks").glob("*")]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,18 +14,9 @@ from concierge_calls.errors import ProvidersFileError
 from concierge_calls.journal import Journal
 from concierge_calls.run import drafted
 from concierge_calls.settings.loading import load
-from tests.calling.simulated import StartVapi, providers
+from tests.calling.simulated import StartVapi, kept, providers
 
 NOBODY = Provider(name="Nobody", phone="not a number")
-
-
-def kept(state: Path, name: str = "journal.db") -> list[str]:
-    """Every run of the journal, drafts too, and every lock."""
-    if not (state / name).exists():
-        return []
-    with closing(sqlite3.connect(state / name)) as db:
-        runs = [row[0] for row in db.execute("SELECT id FROM runs UNION ALL SELECT run_id FROM rows")]
-    return runs + [lock.name for lock in (state / "locks").glob("*")]
 
 
 @pytest.mark.parametrize(

@@ -193,3 +193,71 @@ def test_a_call_that_was_placed_but_got_no_line_shows_that_somebody_is_there_and
         pace.placed()
         assert pace.failing_for == 0
     assert waits == [1, 2, 4, 8]
+
+
+def test_a_line_of_ours_that_is_given_back_lifts_a_wait_for_lines(watch: Watch) -> None:
+    pace, waits = paced(watch), []
+    for _ in range(5):
+        pace.hold_off(None, lacks_line=True)
+        waits.append(pace.left)
+        watch.time += 0.25
+        pace.line_freed()
+        assert pace.left == 0
+    assert waits == [1, 2, 4, 8, 16]
+
+
+def test_whoever_waits_for_a_line_goes_on_as_soon_as_one_is_given_back() -> None:
+    async def scenario() -> None:
+        forever = asyncio.Event()
+        pace = Pace(0.0, sleep=lambda _: forever.wait(), monotonic=lambda: 100.0)
+        pace.hold_off(None, lacks_line=True)
+        waiting = asyncio.ensure_future(pace.wait())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        pace.line_freed()
+        await waiting
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "lacks_line", "left"),
+    [(None, False, 1.0), (40.0, False, 40.0), (40.0, True, 40.0)],
+    ids=["nobody there", "rate limit", "asked for, though for lack of lines"],
+)
+def test_no_line_of_ours_lifts_a_wait_for_anything_else(
+    watch: Watch, retry_after: float | None, lacks_line: bool, left: float
+) -> None:
+    pace = paced(watch)
+    pace.hold_off(retry_after, lacks_line=lacks_line)
+    pace.line_freed()
+    assert pace.left == left
+
+
+@pytest.mark.parametrize("order", [(True, False), (False, True)], ids=["line first", "rate limit first"])
+def test_no_line_of_ours_lifts_a_wait_that_was_asked_for_while_lines_were_lacking(
+    watch: Watch, order: tuple[bool, bool]
+) -> None:
+    pace = paced(watch)
+    for lacks_line in order:
+        pace.hold_off(None if lacks_line else 40.0, lacks_line=lacks_line)
+    pace.line_freed()
+    assert pace.left == 40
+
+
+def test_a_line_that_is_given_back_does_not_shorten_the_interval_between_two_dials(watch: Watch) -> None:
+    pace = paced(watch, 1.0)
+    pace.dialled()
+    watch.time += 0.25
+    pace.hold_off(None, lacks_line=True)
+    pace.line_freed()
+    assert pace.left == 0.75
+
+
+def test_one_long_wait_that_was_asked_for_is_no_long_failing(watch: Watch) -> None:
+    pace = paced(watch)
+    pace.hold_off(3600.0)
+    assert watch.passed(pace.wait) == 3600
+    assert pace.failing_for == 0
+    pace.hold_off(None)
+    assert pace.failing_for == 3600

@@ -143,3 +143,18 @@ def test_while_one_waits_for_its_next_attempt_the_lines_of_the_others_go_on(rehe
     run = rehearse(3, {0: [Take(talk=30)], 1: [Take(error=ComeBackLater(retry_after=5.0)), Take(talk=5)]})
     run.play(scenario)
     assert list(zip(run.backend.order, run.backend.starts, strict=True)) == [(0, 0), (1, 0), (1, 5), (2, 10)]
+
+
+def test_an_hour_that_was_asked_for_is_waited_and_the_call_placed_then(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [Take(error=ComeBackLater(retry_after=3600.0))]})
+    caller = run.call_all(lines=1)
+
+    assert list(zip(run.backend.order, run.backend.starts, strict=True)) == [(0, 0), (0, 3600), (1, 3610)]
+    assert (caller.interrupted, run.statuses()) == (False, ["completed"] * 2)
+
+
+def test_a_turn_that_nobody_takes_is_given_back_as_unused_and_no_other_is(rehearse: Rehearse) -> None:
+    run = rehearse(3)
+    run.call_all(lines=1)
+    assert len(run.backend.sent) == 3
+    assert run.backend.turns_unused == run.backend.turns_taken - 3 > 0

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+import pytest
+
+from concierge_calls.backend import Verdict
 from concierge_calls.errors import PlacementInDoubt
-from concierge_calls.models import CallStatus
+from concierge_calls.models import AnalysisStatus, CallEvent, CallStatus
 from tests.calling.fakes import Take, now
-from tests.calling.rehearsal import Rehearsal, Rehearse
+from tests.calling.rehearsal import Rehearsal, Rehearse, killed
 
 LOST = PlacementInDoubt("The reply was lost.", "reply_lost")
-
-
-async def killed(run: Rehearsal, seconds: float, lines: int = 5) -> None:
-    """Begin the run and kill its process so many seconds later."""
-    calling = asyncio.ensure_future((await run.caller(lines=lines)).call_all())
-    await asyncio.sleep(seconds)
-    calling.cancel()
-    await asyncio.wait([calling])
-    run.die()
-    run.events.clear()
-    run.backend.looks.clear()
 
 
 def resumed_after(seconds: float, *, away: float = 0.0, lines: int = 5) -> Callable[[Rehearsal], Awaitable[float]]:
@@ -138,3 +131,90 @@ def test_a_run_killed_at_any_moment_is_finished_with_nobody_called_twice(rehears
         run = rehearse(5, takes)
         run.play(resumed_after(seconds, lines=2))
         assert (run.statuses(), run.backend.order) == (["completed"] * 5, list(range(5)))
+
+
+def test_a_call_that_the_backend_has_forgotten_since_it_ended_is_settled_from_what_was_kept(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> None:
+        await killed(run, 30)
+        forgotten = run.backend.calls["call-1"]
+        forgotten.take = replace(forgotten.take, verdict=Verdict.LOST, shown=10**6)
+        await (await run.caller()).call_all()
+
+    run = rehearse(1, {0: [Take(talk=10, analysis=900, status=CallStatus.VOICEMAIL)]})
+    run.play(scenario)
+
+    [result] = run.results()
+    assert (result.status, result.duration, result.transcript) == (CallStatus.VOICEMAIL, 10, "What was said in call-1.")
+    assert (result.call_id, result.ended_reason, result.error) == ("call-1", "over", None)
+    assert result.analysis.status is AnalysisStatus.MISSING
+    assert (run.told(0), run.errors, run.backend.order) == (["settled"], [], [0])
+    assert [attempt.state for attempt in run.attempts()] == ["settled"]
+
+
+def test_a_call_that_had_ended_holds_no_line_while_its_analysis_is_awaited(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> list[int]:
+        first = await run.caller(lines=1)
+        calling = asyncio.ensure_future(first.call_all())
+        await asyncio.sleep(5)
+        first.drain()
+        await asyncio.sleep(25)
+        await first.leave()
+        await calling
+        run.die()
+        run.backend.tells_after = 4.0
+        second, busy = await run.caller(lines=1), []
+        calling = asyncio.ensure_future(second.call_all())
+        for _ in range(2):
+            await asyncio.sleep(5)
+            busy.append(second.on_the_line)
+        await calling
+        return busy
+
+    run = rehearse(2, {0: [Take(talk=10, analysis=500)], 1: [Take(talk=7)]})
+    assert run.play(scenario) == [1, 0]
+    assert list(zip(run.backend.order, run.backend.starts, strict=True)) == [(0, 0), (1, 30)]
+    assert (run.statuses(), run.peak()) == (["completed"] * 2, 1)
+
+
+def test_a_start_that_failed_under_one_process_and_again_under_the_next_is_an_error(rehearse: Rehearse) -> None:
+    failed = Take(verdict=Verdict.START_FAILED, talk=3, status=CallStatus.ERROR)
+    for seconds in (3, 4):  # before and after the second request has left
+        run = rehearse(2, {0: [failed, replace(failed, after=0.5, talk=20)], 1: [Take(talk=2)]})
+        run.play(resumed_after(seconds))
+
+        assert run.statuses() == ["error", "completed"]
+        assert [sent.row for sent in run.backend.sent if sent.row == 0] == [0, 0]
+        assert [(attempt.row, attempt.state) for attempt in run.attempts()] == [
+            (0, "void"),
+            (0, "settled"),
+            (1, "settled"),
+        ]
+
+
+@pytest.mark.parametrize("verdict", [each for each in Verdict if each not in (Verdict.FINAL, Verdict.LOST)])
+def test_what_rang_under_an_earlier_process_is_never_placed_again_whatever_its_end(
+    rehearse: Rehearse, verdict: Verdict
+) -> None:
+    async def scenario(run: Rehearsal) -> None:
+        await killed(run, 10)
+        rang = run.backend.calls["call-1"]
+        rang.take = replace(rang.take, verdict=verdict, status=CallStatus.ERROR)
+        caller = await run.caller()
+        await caller.call_all()
+        assert caller.stopped is None
+
+    run = rehearse(1, {0: [Take(talk=40)]})
+    run.play(scenario)
+    assert (run.statuses(), run.backend.order) == (["error"], [0])
+
+
+def test_what_rang_before_it_was_lost_and_found_is_never_placed_again_whatever_its_end(rehearse: Rehearse) -> None:
+    def found(event: CallEvent) -> None:
+        if event.kind == "call.settled" and now() == 40:  # from now on the backend knows it again
+            lost = run.backend.calls["call-1"]
+            lost.take = replace(lost.take, verdict=Verdict.START_FAILED, status=CallStatus.ERROR)
+
+    run = rehearse(1, {0: [Take(verdict=Verdict.LOST, talk=40)]})
+    run.observer = found
+    run.call_all()
+    assert (run.statuses(), run.backend.order) == (["error"], [0])

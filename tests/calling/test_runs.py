@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict
 
 import pytest
@@ -21,20 +20,18 @@ from concierge_calls import (
     RunResult,
 )
 from concierge_calls.draft import Order, rows_of
+from concierge_calls.errors import JournalFull, RunInterrupted
+from concierge_calls.journal import RunRecord
 from concierge_calls.journals import journals
 from concierge_calls.run import continued, drafted
 from concierge_calls.settings.loading import load
-from tests.calling.simulated import StartVapi, providers
+from tests.calling.simulated import StartVapi, providers, statuses
 
 COUNTS = (
     "successful", "failed", "timed_out", "no_answer", "busy", "voicemail",
     "uncertain", "cancelled", "skipped", "not_called", "pending", "in_progress",
 )  # fmt: skip
 ANSWERED = ["completed"] * 5
-
-
-def statuses(results: Sequence[CallResult]) -> list[str]:
-    return [result.status.value for result in results]
 
 
 def test_each_last_digit_ends_as_the_simulator_says_in_the_order_of_the_providers(start: StartVapi) -> None:
@@ -221,3 +218,26 @@ def test_a_run_that_was_stopped_is_finished_by_a_resume_once_it_is_mended(start:
     assert statuses(run.results) == ["completed", "no_answer", "busy", "busy"]
     assert vapi.times_rung(whom) == [1] * 4
     assert asyncio.run(nothing_to_do())
+
+
+def test_a_run_whose_end_cannot_be_written_down_is_interrupted_and_a_resume_ends_it(
+    start: StartVapi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(record: RunRecord, **_: object) -> None:
+        raise JournalFull("The disk is full.")
+
+    async def finish() -> RunResult:
+        async with continued(None) as run:
+            assert run is not None
+            return await run.start(lambda event: None)
+
+    vapi, whom = start(), providers("66")
+    with monkeypatch.context() as broken:
+        broken.setattr(RunRecord, "finish", full)
+        with pytest.raises(RunInterrupted, match=r"The disk is full\. The run stops here") as raised:
+            vapi.call(whom)
+    assert raised.value.exit_code == 5
+
+    run = asyncio.run(finish())
+    assert (run.run.finished, statuses(run.results)) == (True, ["busy", "busy"])
+    assert vapi.times_rung(whom) == [1, 1]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import heapq
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from concierge_calls.backend import Verdict
+from concierge_calls.errors import ComeBackLater
 from concierge_calls.lines import Lines
 from tests.calling.fakes import Take
 from tests.calling.rehearsal import Rehearsal, Rehearse
@@ -78,6 +81,31 @@ def test_lines_that_are_shared_are_shared(rehearse: Rehearse) -> None:
     run = rehearse(4, {index: [Take(talk=10)] for index in range(4)})
     run.play(scenario)
     assert run.backend.starts == [0, 10, 20, 30]
+
+
+@pytest.mark.parametrize("account", [1, 4])
+@pytest.mark.parametrize(
+    "too_many",
+    [
+        Take(error=ComeBackLater("No line.", "no_line")),
+        Take(error=ComeBackLater("No line.", "no_line"), after=0.3),
+        Take(verdict=Verdict.NO_LINE, talk=0.5),
+    ],
+    ids=["refused", "refused a little later", "ended"],
+)
+def test_on_an_account_with_fewer_lines_than_ours_the_lines_are_as_good_as_never_idle(
+    rehearse: Rehearse, account: int, too_many: Take
+) -> None:
+    durations = [79.0, 20.0, 50.0, 60.0, 70.0, 10.0, 33.0, 45.0, 41.0, 90.0, 12.0, 58.0, 27.0, 64.0, 30.0]
+    run = rehearse(len(durations), {index: [Take(talk=talk)] for index, talk in enumerate(durations)})
+    run.backend.account_lines, run.backend.too_many = account, too_many
+    run.call_all(lines=5)
+
+    assert run.statuses() == ["completed"] * len(durations)
+    assert run.backend.peak == account
+    ideal = max(map(sum, zip(greedy(durations, account), durations, strict=True)))
+    ended = max(call.ended or 0.0 for call in run.backend.calls.values())
+    assert ideal <= ended <= ideal + 3
 
 
 def test_a_run_in_which_nobody_is_left_to_call_ends_at_once(rehearse: Rehearse) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+from concierge_calls.backend import Verdict
 from concierge_calls.caller import LEAVING_LIMIT, Caller
 from concierge_calls.errors import AccountRefused, ComeBackLater, PlacementInDoubt
+from concierge_calls.models import CallEvent, CallStatus
 from tests.calling.fakes import Take, now
-from tests.calling.rehearsal import Rehearsal, Rehearse
+from tests.calling.rehearsal import Rehearsal, Rehearse, killed
 
 
 def stopped_after(
@@ -134,3 +137,80 @@ def test_when_the_account_is_refused_nobody_is_hung_up_whatever_ctrl_c_would_do(
     run = rehearse(3, {0: [Take(talk=30)], 1: [Take(error=AccountRefused(), after=3)]})
     run.call_all(lines=2, hang_up=True)
     assert (run.backend.hung_up, run.statuses()) == ([], ["completed", "pending", "pending"])
+
+
+WAITING = Take(verdict=Verdict.WITHDRAWN, talk=300, status=CallStatus.CANCELLED)
+
+
+def test_to_leave_takes_back_who_waits_for_a_line_and_leaves_who_is_on_one(rehearse: Rehearse) -> None:
+    run = rehearse(3, {0: [Take(talk=300)], 1: [WAITING]})
+    caller, returned = stopped_after(run, 3, Caller.leave, lines=2)
+
+    assert [(attempt.row, attempt.state) for attempt in run.attempts()] == [(0, "placed"), (1, "void")]
+    assert run.statuses() == ["in_progress", "pending", "pending"]
+    assert (run.backend.withdrawn, run.backend.hung_up) == (["call-2"], [])
+    assert (caller.interrupted, caller.on_the_line, returned) == (True, 0, 3)
+
+
+def test_to_leave_takes_back_a_call_too_that_is_told_to_wait_for_a_line_only_then(rehearse: Rehearse) -> None:
+    run = rehearse(3, {0: [replace(WAITING, after=8)], 1: [Take(after=8, talk=300)], 2: [WAITING]})
+    _, returned = stopped_after(run, 3, Caller.leave, lines=3)
+
+    assert [(attempt.row, attempt.state) for attempt in run.attempts()] == [(0, "void"), (1, "placed"), (2, "void")]
+    assert (run.backend.withdrawn, run.backend.hung_up, returned) == (["call-3", "call-1"], [], 8)
+
+
+def test_to_leave_waits_ten_seconds_for_a_call_to_be_taken_back_and_no_longer(rehearse: Rehearse) -> None:
+    run = rehearse(1, {0: [WAITING]})
+    run.backend._take_back = lambda call: run.backend.withdrawn.append(call.id)  # type: ignore[method-assign]
+    _, returned = stopped_after(run, 3, Caller.leave)
+
+    assert [attempt.state for attempt in run.attempts()] == ["placed"]
+    assert returned == 3 + LEAVING_LIMIT
+
+
+def test_to_leave_ends_a_look_that_hangs_for_what_an_earlier_process_left_in_doubt(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> float:
+        await killed(run, 10)
+        run.backend.looks_hang = True
+        caller = await run.caller()
+        calling = asyncio.ensure_future(caller.call_all())
+        await asyncio.sleep(20)
+        await caller.leave()
+        await calling
+        return now()
+
+    run = rehearse(2, {0: [Take(error=PlacementInDoubt(), after=60)], 1: [Take(talk=5)]})
+    assert run.play(scenario) == 30
+    assert [attempt.state for attempt in run.attempts()] == ["dialing", "settled"]
+    assert len(run.backend.looks) == 1
+
+
+def test_to_leave_ends_a_last_look_that_hangs(rehearse: Rehearse) -> None:
+    def hang(event: CallEvent) -> None:
+        run.backend.looks_hang = event.kind == "call.settled"
+
+    run = rehearse(1, {0: [Take(error=PlacementInDoubt("Lost.", "reply_lost"), dials=False)]})
+    run.observer = hang
+    _, returned = stopped_after(run, 200, Caller.leave)
+    assert (run.statuses(), returned) == (["uncertain"], 200)
+
+
+def test_to_leave_while_it_is_read_what_an_earlier_process_left_begins_no_look_for_it(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> None:
+        await killed(run, 10)
+        run.backend.looks_hang = True
+        caller = await run.caller()
+        leaving: list[asyncio.Future[None]] = []
+
+        def leave(method: str) -> None:
+            if method == "unfinished":
+                leaving.append(asyncio.ensure_future(caller.leave()))
+
+        run.broken = leave
+        await caller.call_all()
+        await asyncio.gather(*leaving)
+
+    run = rehearse(1, {0: [Take(error=PlacementInDoubt(), after=60)]})
+    run.play(scenario)
+    assert (run.backend.looks, [attempt.state for attempt in run.attempts()]) == ([], ["dialing"])

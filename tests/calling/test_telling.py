@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from concierge_calls.errors import JournalFull, NumberRefused
-from concierge_calls.models import CallEvent
+from concierge_calls.models import CallEvent, Provider
 from tests.calling.fakes import Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse
 
@@ -145,3 +145,21 @@ def test_a_run_whose_every_row_is_held_back_in_its_turn_ends(rehearse: Rehearse)
     run = rehearse(3)
     run.play(scenario)
     assert (run.statuses(), run.backend.sent) == (["skipped"] * 3, [])
+
+
+def test_nothing_that_is_told_shows_a_number_in_full_when_it_is_printed(rehearse: Rehearse) -> None:
+    told: list[object] = []
+    run = rehearse(2, {1: [Take(error=NumberRefused())]})
+    run.observer = told.append
+    run.on_error = lambda *error: told.append(error)
+    run.call_all()
+
+    shown = repr([told, list(run.results())])
+    assert shown.count("Provider 0") > 2
+    assert "555010" not in shown
+
+
+def test_a_provider_does_not_show_its_number_in_either_form() -> None:
+    provider = Provider(name="Ace Plumbing", phone="+18645550101", phone_given="(864) 555-0101", line=2)
+    assert repr(provider) == "Provider(name='Ace Plumbing', extension=None, id=None, line=2, extra={})"
+    assert provider.last_four == "0101"

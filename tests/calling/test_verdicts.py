@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from concierge_calls.backend import Verdict
-from concierge_calls.caller import OFFLINE_LIMIT
+from concierge_calls.caller import OFFLINE_LIMIT, Caller
+from concierge_calls.errors import AccountRefused, PlacementInDoubt
 from concierge_calls.models import CallStatus, Reason
 from tests.calling.fakes import Take
-from tests.calling.rehearsal import Rehearse
+from tests.calling.rehearsal import Rehearsal, Rehearse
 
 
 def never_dialled(verdict: Verdict, talk: float = 3.0) -> Take:
@@ -101,3 +102,54 @@ def test_a_row_that_comes_back_when_nobody_else_is_left_is_called_all_the_same(r
     run.call_all(lines=2)
     assert list(zip(run.backend.order, run.backend.starts, strict=True)) == [(0, 0), (1, 0), (0, 501)]
     assert run.statuses() == ["completed"] * 2
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NO_LINE, Verdict.WITHDRAWN, Verdict.START_FAILED])
+def test_a_call_in_doubt_that_is_found_at_the_end_and_was_never_dialled_is_dialled_in_the_same_run(
+    rehearse: Rehearse, verdict: Verdict
+) -> None:
+    lost = PlacementInDoubt("The reply was lost.", "reply_lost")
+    found = Take(error=lost, shown=121, verdict=verdict, talk=200, status=CallStatus.ERROR)
+    run = rehearse(2, {0: [found], 1: [Take(talk=130)]})
+    caller = run.call_all(lines=2)
+
+    assert (run.statuses(), run.backend.order, caller.interrupted) == (["completed"] * 2, [0, 1, 0], False)
+    assert [(a.row, a.ordinal, a.state) for a in run.attempts()] == [
+        (0, 1, "void"),
+        (0, 2, "settled"),
+        (1, 1, "settled"),
+    ]
+
+
+def test_who_was_lost_and_whom_the_account_kept_from_being_dialled_is_told_as_an_error(rehearse: Rehearse) -> None:
+    lost = Take(verdict=Verdict.LOST, talk=2, shown=10**6)
+    run = rehearse(3, {0: [lost], 1: [never_dialled(Verdict.ACCOUNT, talk=5)]})
+    run.call_all(lines=1)
+
+    assert [(type(error), error.code, error.message, index) for error, _, index in run.errors] == [
+        (PlacementInDoubt, "lost", "It is lost.", 0),
+        (AccountRefused, "account", "It is account.", 1),
+    ]
+    assert [request.index for _, request, _ in run.errors] == [0, 1]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NO_LINE, Verdict.WITHDRAWN, Verdict.START_FAILED])
+def test_who_was_never_dialled_and_is_dialled_later_is_no_error_to_tell(rehearse: Rehearse, verdict: Verdict) -> None:
+    run = rehearse(2, {0: [never_dialled(verdict)]})
+    run.call_all()
+    assert (run.errors, run.statuses()) == ([], ["completed"] * 2)
+
+
+def test_a_backend_that_tells_of_no_call_any_more_stops_the_run_and_the_calls_go_on(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> Caller:
+        caller = await run.caller(lines=2, hang_up=True)
+        run.backend.bug = AccountRefused("Nothing is told any more.", "key")
+        await caller.call_all()
+        return caller
+
+    run = rehearse(4, {index: [Take(talk=300)] for index in range(4)})
+    caller = run.play(scenario)
+    assert (caller.stopped, caller.interrupted) == (Reason("key", "Nothing is told any more."), False)
+    assert run.statuses()[0] == "in_progress"
+    assert {attempt.state for attempt in run.attempts()} == {"placed"}
+    assert (run.backend.hung_up, run.backend.withdrawn) == ([], [])

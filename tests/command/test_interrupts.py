@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import signal
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from concierge_calls.simulator import Simulator, SimulatorOptions
+from tests.command.conftest import KEY, NUMBER
 
 FIRST = "+18645550100"
 ROWS = ("Blue Ridge,(864) 555-0100,plumbing", "Reedy River,(864) 555-0115,plumbing", "Haywood,864-555-0126,plumbing")
@@ -136,3 +141,54 @@ def test_hanging_up_the_terminal_does_not_stop_a_run_that_was_told_to_ignore_it(
     vapi.hang_up(FIRST)
 
     assert running.finish().code == 0
+
+
+def test_ctrl_c_when_everybody_is_on_the_line_already_ends_as_if_nobody_had_pressed_it(
+    command: Any, providers: Any, vapi: Any
+) -> None:
+    vapi.options.stuck = {FIRST: "in-progress"}
+    running = command.start("batch", providers(ROWS[0]), "-v")
+    running.until("call.in_progress")
+    running.interrupt()
+    running.until("Stopping")
+    vapi.hang_up(FIRST)
+    done = running.finish()
+
+    assert (done.code, done.document["run"]["finished"]) == (0, True)
+    assert statuses(done.document)[0] in ("completed", "no_answer")  # whether anybody had spoken yet
+    assert command("resume").lines == ["There is nothing to finish."]
+
+
+def test_a_last_call_that_ctrl_c_hung_up_is_no_unfinished_run_but_one_that_needs_a_look(
+    command: Any, providers: Any, vapi: Any
+) -> None:
+    vapi.options.stuck = {FIRST: "in-progress"}
+    running = command.start("batch", providers(ROWS[0]), "-v", "--hang-up")
+    running.until("call.in_progress")
+    running.interrupt()
+    done = running.finish()
+
+    assert (done.code, statuses(done.document), done.document["run"]["finished"]) == (3, ["cancelled"], True)
+
+
+def test_ctrl_c_between_the_beginning_and_the_first_dial_keeps_no_run(
+    command: Any, providers: Any, kept: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # One request a minute, which the check takes: the first dial is due when the simulator's young minute is over.
+    with Simulator(SimulatorOptions(clock_skew=1 - time.time() % 60)) as simulator:
+        monkeypatch.setenv("VAPI_API_KEY", KEY)
+        monkeypatch.setenv("VAPI_PHONE_NUMBER_ID", NUMBER)
+        monkeypatch.setenv("VAPI_BASE_URL", simulator.url)
+        monkeypatch.setenv("VAPI_MAX_REQUESTS_PER_MINUTE", "1")
+        running = command.start("batch", providers(*ROWS), "-v")
+        running.until("run.started")
+        assert kept() == 1
+        running.interrupt()
+        ended = running.finish()
+        requests = simulator.ledger()["requests"]
+
+    assert (ended.code, ended.out, kept(), requests["create"]) == (2, "", 0, 0)
+    assert list((tmp_path / "state" / "locks").iterdir()) == []
+    assert ended.lines[-1] == (
+        "concierge-calls: Interrupted before the first dial: nobody was dialled, and no run is kept."
+    )

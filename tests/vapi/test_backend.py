@@ -144,6 +144,14 @@ def test_place_sends_one_request_and_returns_the_receipt(vapi: Any) -> None:
     assert (body["customer"]["externalId"], body["phoneNumberId"]) == (KEY, "ours")
 
 
+def test_the_receipt_does_not_show_the_key_to_the_live_call(vapi: Any) -> None:
+    placed = vapi.run(place)
+
+    assert placed.control_url == "https://control.test/c-1"
+    assert "c-1" in repr(placed)
+    assert "control" not in repr(placed)
+
+
 def test_a_call_that_waits_for_a_line_is_placed_and_says_so(vapi: Any) -> None:
     vapi.created_with = {"status": "scheduled", "blocked": True}
 

@@ -417,6 +417,37 @@ def test_a_ticket_is_given_back_once_however_often_it_is_released() -> None:
     at_a_gate(story)
 
 
+def test_a_ticket_that_was_not_used_gives_its_request_back_to_the_minute() -> None:
+    async def story(queue: Queue, time: Time) -> None:
+        await queue.ask_many(Priority.CREATE, 3)
+        assert queue.passed == ["create 0", "create 1"]
+        queue.tickets.pop("create 0").release()
+        await settle()
+        assert len(queue.passed) == 2  # it was sent, so the minute is over
+        unused = queue.tickets.pop("create 1")
+        for _ in range(3):
+            unused.release(unused=True)
+        await settle()
+        assert queue.passed == ["create 0", "create 1", "create 2"]
+        assert "2/2 this minute" in repr(queue.gate)
+
+    at_a_gate(story, limit=2)
+
+
+def test_a_ticket_of_an_earlier_minute_gives_nothing_back_to_this_one() -> None:
+    async def story(queue: Queue, time: Time) -> None:
+        await queue.ask_many(Priority.CREATE, 4)
+        assert queue.passed == ["create 0", "create 1"]
+        await time.pass_by(60)
+        assert len(queue.passed) == 4
+        queue.tickets.pop("create 0").release(unused=True)
+        await queue.ask(("another", Priority.CREATE))
+        assert len(queue.passed) == 4
+        assert "2/2 this minute" in repr(queue.gate)
+
+    at_a_gate(story, limit=2)
+
+
 def test_nobody_is_woken_in_vain_while_a_minute_goes_by() -> None:
     async def story(queue: Queue, time: Time) -> None:
         await queue.ask_many(Priority.CREATE, 9)

@@ -338,6 +338,41 @@ def test_a_404_after_our_delete_leaves_the_call_uncertain(vapi: Any) -> None:
     assert at <= 35
 
 
+def test_a_404_after_a_delete_that_was_refused_is_lag_and_the_call_is_not_lost(vapi: Any) -> None:
+    placed = waiting(vapi, rings=31.0, answered=50.0, ends=80.0, hidden_from=31.0)
+
+    def refused(kind: str, at: float) -> httpx.Response | None:
+        if kind == "delete":
+            return httpx.Response(400, json={"message": "the call is not waiting", "statusCode": 400})
+        if kind == "get" and 31 < at < 60:
+            return httpx.Response(404, json={"message": "Not Found", "statusCode": 404})
+        return None
+
+    vapi.answer = refused
+    [told] = vapi.follow(placed)
+    assert vapi.asked["delete"] == 1
+    assert [at for at in vapi.moments("get") if 31 < at < 60]
+    assert ends(told)[1].verdict is Verdict.FINAL
+    assert told[-1][1].outcome.status is CallStatus.COMPLETED
+
+
+def test_a_404_after_a_delete_that_may_have_been_carried_out_is_lost_whatever_was_refused_later(vapi: Any) -> None:
+    placed = waiting(vapi, hidden_from=31.0)
+    replies = [httpx.Response(503), httpx.Response(400, json={"message": "no", "statusCode": 400})]
+
+    def failing(kind: str, at: float) -> httpx.Response | None:
+        if kind == "delete":
+            if len(replies) == 1:
+                vapi.calls["c-1"].unknown_until = float("inf")
+            return replies.pop(0)
+        return None
+
+    vapi.answer = failing
+    [[(at, last)]] = vapi.follow(placed)
+    assert last.verdict is Verdict.LOST
+    assert at <= 50
+
+
 def test_a_call_that_ended_for_lack_of_lines_has_no_line_and_no_settling(vapi: Any) -> None:
     [told] = vapi.follow(waiting(vapi, ends=10.0, reason=CONCURRENCY, turns=[], analysed=None))
 
@@ -366,3 +401,58 @@ def test_what_the_read_leaves_out_about_waiting_was_said_by_the_receipt(vapi: An
     [[(_, last)]] = vapi.follow(placed)
 
     assert last.verdict is Verdict.WITHDRAWN
+
+
+# Leaving
+
+
+def withdrawn(vapi: Any, *placed: Placed, after: float, later: Placed | None = None) -> tuple[set[str], list[Told]]:
+    """Follow calls of which those that wait are taken back after so many seconds; `later` is followed after that."""
+
+    async def scenario(backend: VapiBackend) -> tuple[set[str], list[Told]]:
+        loop = asyncio.get_running_loop()
+
+        async def told(each: Placed) -> Told:
+            return [(round(loop.time(), 3), progress) async for progress in backend.follow(each)]
+
+        following = [asyncio.ensure_future(told(each)) for each in placed]
+        await asyncio.sleep(after)
+        found = set(backend.withdraw())
+        if later is not None:
+            following.append(asyncio.ensure_future(told(later)))
+        return found, list(await asyncio.gather(*following))
+
+    result: tuple[set[str], list[Told]] = vapi.run(scenario)
+    return result
+
+
+@pytest.mark.parametrize("status", ["scheduled", "queued"])
+def test_on_leaving_who_waits_is_withdrawn_at_once_and_who_rings_or_talks_is_left_alone(vapi: Any, status: str) -> None:
+    waits = waiting(vapi, status)
+    rings = vapi.call("c-2", rings=1, answered=20, ends=40)
+    talks = vapi.call("c-3", rings=1, answered=2, ends=40)
+    ended = vapi.call("c-4", blocked=True, rings=None, answered=None, ends=2, reason="customer-busy", analysed=None)
+    found, told = withdrawn(vapi, waits, rings, talks, ended, after=5)
+
+    assert found == {"c-1"}
+    [(at, last)] = told[0]
+    assert (5 <= at <= 6, last.verdict) == (True, Verdict.WITHDRAWN)
+    assert [each[-1][1].outcome.status for each in told[1:]] == [CallStatus.COMPLETED] * 2 + [CallStatus.BUSY]
+    assert (vapi.asked["delete"], vapi.asked["control"]) == (1, 0)
+
+
+def test_on_leaving_a_call_is_withdrawn_too_that_is_followed_only_then(vapi: Any) -> None:
+    late = waiting(vapi)
+    found, [told] = withdrawn(vapi, after=5, later=late)
+
+    assert (found, told[-1][1].verdict) == (set(), Verdict.WITHDRAWN)
+    assert told[-1][0] <= 6
+
+
+def test_on_leaving_a_call_that_began_to_ring_unseen_is_not_deleted(vapi: Any) -> None:
+    placed = waiting(vapi, rings=4.5, answered=20.0, ends=40.0, lag=10.0)
+    found, [told] = withdrawn(vapi, placed, after=5)
+
+    assert found == {"c-1"}
+    assert [progress.stage for _, progress in told] == list(Stage)
+    assert vapi.asked["delete"] == vapi.asked["control"] == 0
