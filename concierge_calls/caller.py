@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -17,10 +18,11 @@ from concierge_calls.journal import Attempt, RunRecord
 from concierge_calls.lines import Line, Lines, Pace
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, CallStatus, Reason
 
-OFFLINE_LIMIT = 15 * 60.0
+OFFLINE_LIMIT = 15 * 60.0  # seconds in which every dial failed and nobody was on the line
 LEAVING_LIMIT = 10.0
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +183,7 @@ class Caller:
 
     def _give_up_when_offline(self) -> None:
         if not self._on_the_line and self._pace.failing_for >= OFFLINE_LIMIT:
+            log.warning("Nobody could be dialled for 15 minutes, so the run stops here.")
             self.interrupted = True
             self._stopping.set()
 

@@ -18,6 +18,7 @@ from concierge_calls.providers import Row
 if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
 
+PYTHON = "python"  # the source of a run that a program asked for
 CHUNK = 500  # rows of a file that are held, and written, at once
 
 # The settings that still hold when a run is taken up again, whatever the environment says then.
@@ -40,6 +41,11 @@ class Order:
     hang_up: bool = False
     output: str | None = None
     owner: Owner = Owner.CLI
+
+    @property
+    def called(self) -> str:
+        """What the providers came in, for a sentence."""
+        return "The list of providers" if self.source == PYTHON else self.source
 
     def redial_after(self, settings: Settings) -> datetime | None:
         """Return since when a number that another run called is left alone; None where none is."""
@@ -72,7 +78,7 @@ async def write_down(order: Order, settings: Settings, journal: Journal, record:
         await record.add(chunk)
         warned += sum(asked.warning is not None for asked in chunk)
         fault = fault or next((asked.skip for asked in chunk if asked.skip), None)
-    _check_usable(journal.result(record.id).stats, order.source, fault)
+    _check_usable(journal.result(record.id).stats, order.called, fault)
     if not warned or order.simulate:
         return []
     return [f"{count(warned, 'number')} {'is' if warned == 1 else 'are'} worth a look; see which with --dry-run."]
@@ -94,7 +100,7 @@ def _requests(order: Order, settings: Settings, journal: Journal, run_id: str) -
     since = order.redial_after(settings)
     return plan.make(
         order.rows,
-        source=order.source,
+        source=order.called,
         typed=order.typed,
         request_file=order.request_file,
         mapped=order.mapped,

@@ -150,7 +150,7 @@ def summary(run: RunResult) -> Iterator[str]:
         return
     counts = [f"{figures[name]:,} {word}" for name, word in WORDS.items() if figures[name]]
     yield f"{count(stats.total, 'provider')}: {', '.join(counts) or 'nobody'}."
-    if stats.peak_concurrent:
+    if stats.total > stats.skipped + stats.pending + stats.not_called:
         facts = [
             f"{clock(stats.duration_ms / 1000)} in all",
             f"at most {count(stats.peak_concurrent, 'call')} at once",

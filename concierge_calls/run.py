@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from concierge_calls import plan, routing
 from concierge_calls.caller import Caller, Rules
 from concierge_calls.dialer import Observer, OnError, harmless
-from concierge_calls.draft import Order, rows_of, write_down
+from concierge_calls.draft import PYTHON, Order, rows_of, write_down
 from concierge_calls.errors import IllegalTransition, JournalError, NobodyDialled, NoSuchRun, RunInterrupted
 from concierge_calls.journal import HistoryRow, Journal, RunRecord
 from concierge_calls.journals import journals, no_such_run
@@ -224,7 +224,7 @@ async def call_providers(
     settings = load({"max_concurrent": max_concurrent, **options}, program=True)
     order = Order(
         rows=rows_of(providers),
-        source="python",
+        source=PYTHON,
         typed=plan.typed_fields(request) if request is not None else {},
         simulate=simulate,
         allow_redial=allow_redial,

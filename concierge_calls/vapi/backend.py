@@ -99,6 +99,7 @@ class VapiBackend:
             phone_number_id=phone_number_id,
             poll_interval=poll_interval,
             pace=self._pace,
+            warn=warn,
             sleep=sleep,
         )
         self._hang_up = HangUp(client, self._watch, sleep=sleep)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from concierge_calls.backend import Placed
 from concierge_calls.errors import AccountRefused, ReadFailed, ReadRefused
+from concierge_calls.plain import count
 from concierge_calls.vapi.client import PATIENCE, VapiClient
 from concierge_calls.vapi.following import Life, Pace, rank
 from concierge_calls.vapi.gate import Priority
@@ -65,9 +66,11 @@ class Watch:
         phone_number_id: str,
         poll_interval: float,
         pace: Pace,
+        warn: Callable[[str], object],
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
         self._client = client
+        self._warn = warn
         self._gate = client.gate
         self._phone_number_id = phone_number_id
         self._poll_interval = poll_interval
@@ -194,9 +197,11 @@ class Watch:
                 self._gate.feeding(True)
             try:
                 await self._tick()
+                self._tell_of_failing(False)
                 self._trust(failing=False)
                 self._refused_since = None
             except ReadFailed as error:
+                self._tell_of_failing(True)
                 self._trust(failing=True)
                 if self._is_shut_out(error):
                     self._break(AccountRefused(_SHUT_OUT, "key"))
@@ -239,6 +244,12 @@ class Watch:
         self._has_missed |= has_missed
         if self.sweep < before:
             self._wake_everybody()
+
+    def _tell_of_failing(self, failing: bool) -> None:
+        if failing and not self._failing:
+            self._warn(f"Vapi does not answer; it is asked again. {count(len(self._lives), 'call')} meanwhile unseen.")
+        elif self._failing and not failing:
+            self._warn("Vapi answers again.")
 
     def _is_shut_out(self, error: ReadFailed) -> bool:
         """Whether Vapi has refused this key for so long that asking on makes no sense."""

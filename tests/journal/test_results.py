@@ -309,4 +309,4 @@ def test_memory_stays_the_same_whether_a_run_is_short_or_long(journal: Journal, 
         return peak
 
     peak(100)  # whatever is made only once is made now
-    assert peak(5_000) < 1.5 * peak(200)
+    assert peak(5_000) < 2 * peak(200)  # 25 times the rows; what else the process does meanwhile is counted, too

@@ -159,7 +159,7 @@ def test_a_key_that_is_refused_every_read_for_a_quarter_of_an_hour_ends_the_foll
         assert fault.code == "key"
         assert "concierge-calls resume" in fault.message
     assert vapi.asked["delete"] == vapi.asked["control"] == vapi.asked["create"] == 0
-    assert vapi.warnings == []
+    assert not any("did not end" in each for each in vapi.warnings)
 
 
 @pytest.mark.parametrize("mended", [(500.0, 520.0), (900.0, 905.0)])
