@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 from concierge_calls.providers.headers import FIELDS, match
-from concierge_calls.providers.objects import Items, Lines, is_lines
+from concierge_calls.providers.objects import Items, JsonLines, is_lines
 from concierge_calls.providers.row import Row
 from concierge_calls.providers.source import Source
 from concierge_calls.providers.table import Table
@@ -25,7 +25,7 @@ class ProvidersFile:
     `fields` which column gives which of our fields.
     """
 
-    def __init__(self, name: str, document: Table | Items | Lines, fields: Mapping[str, str]) -> None:
+    def __init__(self, name: str, document: Table | Items | JsonLines, fields: Mapping[str, str]) -> None:
         self.name = name
         self.columns = document.columns
         self.fields = fields
@@ -47,12 +47,12 @@ def read(source: str | Path, *, map_: Mapping[str, str] = _NOTHING, stdin: Binar
     return ProvidersFile(opened.name, document, match(document.columns, map_, opened.label))
 
 
-def _document(source: Source) -> Table | Items | Lines:
+def _document(source: Source) -> Table | Items | JsonLines:
     if source.suffix in (".jsonl", ".ndjson"):
-        return Lines(source)
+        return JsonLines(source)
     start = _first_character(source)
     if source.suffix not in (".csv", ".tsv") and (source.suffix == ".json" or start in ("[", "{")):
-        return Lines(source) if start == "{" and is_lines(source) else Items(source)
+        return JsonLines(source) if start == "{" and is_lines(source) else Items(source)
     return Table(source)
 
 

@@ -62,7 +62,7 @@ class Items:
         return usual[0][1]
 
 
-class Lines:
+class JsonLines:
     """JSON lines: an object a line."""
 
     unit = "line"
