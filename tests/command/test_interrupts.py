@@ -48,6 +48,10 @@ def test_the_first_ctrl_c_dials_nobody_new_and_follows_the_call_on_the_line(
     resumed = command("resume", stopped.document["run"]["id"])
 
     assert resumed.code == 0
+    assert resumed.lines[:2] == [
+        "Finishing run RUN of providers.csv: 0 calls followed, 2 providers left to call, at most 1 at once.",
+        "The calls go through this machine, as VAPI_BASE_URL says.",
+    ]
     assert statuses(resumed.document) == ["completed", "no_answer", "busy"]
     assert resumed.document["results"][0] == stopped.document["results"][0]
     assert vapi.rang == ONCE
