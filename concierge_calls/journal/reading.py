@@ -30,6 +30,9 @@ from concierge_calls.models import (
 )
 
 PAGE = 100  # rows that are read at a time
+PEAK = """
+    SELECT coalesce(max(busy), 0) AS peak FROM attempts WHERE run_id = ? AND state NOT IN ('void', 'refused')
+"""
 LATEST_EVENT = "SELECT at FROM history WHERE run_id = ? ORDER BY seq DESC LIMIT 1"
 
 _COUNTED_AS = {
@@ -78,7 +81,8 @@ class Reader:
         """
         groups = self.fetch(sql, run["id"])
         latest = self.fetch(LATEST_EVENT, run["id"])
-        return _add_up(groups, run, worked_ms(run, latest[0]["at"] if latest else None))
+        peak = self.fetch(PEAK, run["id"])[0]["peak"]
+        return _add_up(groups, run, worked_ms(run, latest[0]["at"] if latest else None), peak)
 
     def history(self, run_id: str, after: int, limit: int) -> list[HistoryRow]:
         """What happened in the run after the event with this number, oldest first."""
@@ -202,7 +206,7 @@ def _method(run: RunInfo) -> CallMethod:
     return CallMethod.KESTRA if run.via == "kestra" else CallMethod.DIRECT_VAPI
 
 
-def _add_up(groups: Iterable[sqlite3.Row], run: sqlite3.Row, duration_ms: int) -> RunStats:
+def _add_up(groups: Iterable[sqlite3.Row], run: sqlite3.Row, duration_ms: int, peak: int) -> RunStats:
     stopped = load_reason(run["stopped"])
     counts: dict[str, int] = {}
     total = timed = unusable = 0
@@ -223,6 +227,6 @@ def _add_up(groups: Iterable[sqlite3.Row], run: sqlite3.Row, duration_ms: int) -
         unusable=unusable,
         duration_ms=duration_ms,
         average_call_duration=seconds / timed if timed else 0.0,
-        peak_concurrent=run["peak"],
+        peak_concurrent=peak,
         cost=cost,
     )

@@ -14,7 +14,6 @@ CREATE TABLE IF NOT EXISTS runs (
     ended_at       TEXT,                          -- null while it is worked on, and when its process died
     sitting_since  TEXT,                          -- when the work that has not been added up yet began
     worked_ms      INTEGER NOT NULL DEFAULT 0,    -- added up over resumes
-    peak           INTEGER NOT NULL DEFAULT 0,
     stopped        TEXT,                          -- JSON: why dialling stopped early
     about          TEXT NOT NULL                  -- JSON: source, version, output and options
 );
@@ -61,6 +60,7 @@ CREATE TABLE IF NOT EXISTS attempts (
     ),
     adopted     INTEGER NOT NULL DEFAULT 0,       -- was uncertain, then found at the backend
     simulated   INTEGER NOT NULL,                 -- rings no phone, so it holds no number
+    busy        INTEGER NOT NULL,                 -- calls that its run had on the line when it was dialled, itself too
     dialed_at   TEXT NOT NULL,                    -- when the intent was committed, in the backend's clock
     since       TEXT NOT NULL,                    -- when it last changed
     call_id     TEXT,
@@ -77,8 +77,11 @@ CREATE TABLE IF NOT EXISTS attempts (
 CREATE UNIQUE INDEX IF NOT EXISTS one_live_call_per_number
     ON attempts (number) WHERE state IN ('dialing', 'placed') AND NOT adopted AND NOT simulated;
 
--- How many calls a run has on the line is counted at every claim, for its peak.
+-- How many calls a run has on the line is counted at every claim.
 CREATE INDEX IF NOT EXISTS attempts_on_the_line ON attempts (run_id) WHERE state IN ('dialing', 'placed');
+
+-- A run's peak is read with all its figures; an attempt that rang nobody was never on the line, so it does not count.
+CREATE INDEX IF NOT EXISTS attempts_by_busy ON attempts (run_id, busy) WHERE state NOT IN ('void', 'refused');
 
 -- The guards ask by number, for each row that is planned and again for each that is claimed.
 CREATE INDEX IF NOT EXISTS attempts_by_number ON attempts (number, dialed_at);

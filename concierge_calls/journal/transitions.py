@@ -50,9 +50,7 @@ def claim(db: sqlite3.Connection, run_id: str, at: datetime, redial_after: datet
         if reason is None:
             attempt = _new_attempt(db, run_id, asked, at, now)
             _move_row(db, attempt, (CallState.PENDING,), CallState.DIALING, now)
-            dialing = last_event(db)
-            _keep_peak(db, run_id)
-            return Claim(attempt=attempt, skipped=skipped, event=dialing)
+            return Claim(attempt=attempt, skipped=skipped, event=last_event(db))
         skipped.append((_skip(db, run_id, asked, reason, now), asked, reason))
     return Claim(attempt=None, skipped=skipped)
 
@@ -176,16 +174,6 @@ def _skip(db: sqlite3.Connection, run_id: str, asked: CallRequest, reason: Reaso
     return last_event(db)
 
 
-def _keep_peak(db: sqlite3.Connection, run_id: str) -> None:
-    # A line is given back only once the journal knows that its call has ended, so the rows on the line are the lines.
-    sql = """
-        UPDATE runs SET peak = max(peak, (
-            SELECT count(*) FROM attempts WHERE run_id = runs.id AND state IN ('dialing', 'placed')
-        )) WHERE id = ?
-    """
-    db.execute(sql, (run_id,))
-
-
 def _failed_starts(db: sqlite3.Connection, run_id: str, index: int) -> int:
     sql = """
         SELECT count(*) FROM attempts
@@ -199,10 +187,16 @@ def _new_attempt(db: sqlite3.Connection, run_id: str, asked: CallRequest, at: da
     ordinal = 1 + int(db.execute(earlier, (run_id, asked.index)).fetchall()[0][0])
     key = f"{run_id}-{asked.index}-{ordinal}"
     sql = """
-        INSERT INTO attempts (run_id, idx, ordinal, key, number, simulated, state, dialed_at, since)
-        VALUES (?, ?, ?, ?, ?, (SELECT simulated FROM runs WHERE id = ?), 'dialing', ?, ?)
+        INSERT INTO attempts (run_id, idx, ordinal, key, number, simulated, busy, state, dialed_at, since)
+        VALUES (
+            ?, ?, ?, ?, ?,
+            (SELECT simulated FROM runs WHERE id = ?),
+            -- A line is given back only once the journal knows that its call has ended, so these are the busy lines.
+            (SELECT 1 + count(*) FROM attempts WHERE run_id = ? AND state IN ('dialing', 'placed')),
+            'dialing', ?, ?
+        )
     """
-    values = (run_id, asked.index, ordinal, key, _number(asked), run_id, to_text(at), to_text(now))
+    values = (run_id, asked.index, ordinal, key, _number(asked), run_id, run_id, to_text(at), to_text(now))
     new_id = db.execute(sql, values).lastrowid
     db.execute("UPDATE rows SET attempt_id = ? WHERE run_id = ? AND idx = ?", (new_id, run_id, asked.index))
     return Attempt(

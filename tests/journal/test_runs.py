@@ -299,6 +299,22 @@ def test_the_peak_is_kept_over_the_runs_whole_life(journal: Journal, begin: Begi
     asyncio.run(run())
 
 
+def test_attempts_that_certainly_rang_nobody_do_not_count_in_the_peak(journal: Journal, begin: Begin) -> None:
+    async def run() -> None:
+        record = await begin(journal, 3)
+        first, second, third = [(await record.claim(redial_after=None)).attempt for _ in range(3)]
+        assert first is not None
+        assert second is not None
+        assert third is not None
+        await record.void(third, Reason("no_line", "No line was free."))
+        await record.placed(first, "call-1", datetime.now(UTC))
+        assert journal.result(record.id).stats.peak_concurrent == 2
+        await record.void(second, Reason("credits", "No credit."))
+        assert journal.result(record.id).stats.peak_concurrent == 1
+
+    asyncio.run(run())
+
+
 def test_every_state_is_counted_those_with_no_row_too(journal: Journal, new_run: New, asked: Ask) -> None:
     async def run() -> None:
         record = await journal.draft(new_run())
