@@ -136,6 +136,11 @@ def write_to_stdout(writer: Writer) -> None:
         raise OutputError(f"stdout cannot be written ({why}); choose a file with --output.") from error
 
 
+def forget_stdout() -> None:
+    """Let what Python still flushes at exit vanish, now that nobody reads stdout, instead of becoming a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _stdout() -> int:
     if sys.stdout is None:  # the process was started without one
         raise OutputError("stdout is closed; choose a file with --output.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +14,9 @@ from concierge_calls.errors import UsageError
 from concierge_calls.settings.fields import SETTINGS
 
 if TYPE_CHECKING:
+    from concierge_calls.draft import Order
+    from concierge_calls.output import Output
+    from concierge_calls.providers import Row
     from concierge_calls.settings.loading import Settings
 
 
@@ -48,31 +51,17 @@ def batch(
     """Call every provider in a file, at most N at once, and write what they answered."""
     from concierge_calls import plan
     from concierge_calls.cli.running import Manner, carry_out
-    from concierge_calls.draft import Order
     from concierge_calls.output import Output
     from concierge_calls.providers import read
 
     columns = _columns(map_ or ())
     if providers == "-" and sys.stdin is None:
         raise UsageError("Standard input is closed, so there is no providers file in it; name the file.")
-    file, typed = read(providers, map_=columns), _typed(ctx)
-    request_file = plan.read_request(request) if request is not None else {}
+    file = read(providers, map_=columns)
     place = Output.chosen(output, file.name)
-    order = Order(
-        rows=file,
-        source=file.name,
-        typed=typed,
-        request_file=request_file,
-        mapped=columns.keys(),
-        via_typed=via is not None,
-        simulate=simulate,
-        dry_run=dry_run,
-        allow_redial=allow_redial,
-        hang_up=hang_up,
-        output=place.target,
-    )
+    order = _order(ctx, file, file.name, place, mapped=columns.keys())
     settings = _settings(ctx)
-    used = plan.columns_used(file.fields, typed, request_file, columns.keys())
+    used = plan.columns_used(file.fields, order.typed, order.request_file, columns.keys())
     manner = Manner(verbosity=verbosity(quiet=quiet, verbose=verbose), yes=yes, columns=_sentences(used))
     raise typer.Exit(carry_out(order, settings, place, manner))
 
@@ -104,27 +93,15 @@ def call(
     verbose: options.Verbose = False,
 ) -> None:
     """Call one provider, and write the same document with one entry."""
-    from concierge_calls import plan
     from concierge_calls.cli.running import Manner, carry_out
-    from concierge_calls.draft import Order, rows_of
+    from concierge_calls.draft import rows_of
     from concierge_calls.models import Provider
     from concierge_calls.output import Output
 
     settings = _settings(ctx)
     _check(phone, name, settings.region)
     place = Output.chosen(output, "call")
-    order = Order(
-        rows=rows_of([Provider(name=name, phone=None, phone_given=phone)]),
-        source="call",
-        typed=_typed(ctx),
-        request_file=plan.read_request(request) if request is not None else {},
-        via_typed=via is not None,
-        simulate=simulate,
-        dry_run=dry_run,
-        allow_redial=allow_redial,
-        hang_up=hang_up,
-        output=place.target,
-    )
+    order = _order(ctx, rows_of([Provider(name=name, phone=None, phone_given=phone)]), "call", place)
     manner = Manner(verbosity=verbosity(quiet=quiet, verbose=verbose), yes=yes)
     raise typer.Exit(carry_out(order, settings, place, manner))
 
@@ -134,6 +111,26 @@ def verbosity(*, quiet: bool, verbose: bool) -> Verbosity:
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other; leave one out.")
     return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+
+
+def _order(ctx: typer.Context, rows: Iterable[Row], source: str, place: Output, mapped: Collection[str] = ()) -> Order:
+    from concierge_calls.draft import Order
+    from concierge_calls.plan import read_request
+
+    typed = ctx.params
+    return Order(
+        rows=rows,
+        source=source,
+        typed=_typed(ctx),
+        request_file={} if typed["request"] is None else read_request(typed["request"]),
+        mapped=mapped,
+        via_typed=typed["via"] is not None,
+        simulate=typed["simulate"],
+        dry_run=typed["dry_run"],
+        allow_redial=typed["allow_redial"],
+        hang_up=typed["hang_up"],
+        output=place.target,
+    )
 
 
 def _check(phone: str, name: str, region: str) -> None:

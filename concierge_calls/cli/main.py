@@ -57,7 +57,9 @@ def _told(function: Callable[..., None]) -> Callable[..., None]:
             _say("Interrupted; nobody was dialled.")
             raise typer.Exit(NOT_CALLED) from None
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            from concierge_calls.output import forget_stdout
+
+            forget_stdout()
         except (typer.Exit, SystemExit):
             raise
         except Exception:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -18,7 +17,7 @@ from concierge_calls.display import NAME_WIDTH, PlainLines, Verbosity, is_wrong
 from concierge_calls.draft import Order
 from concierge_calls.errors import OutputError, RunInterrupted
 from concierge_calls.models import CallResult, CallStatus, RunResult
-from concierge_calls.output import Output, write_to_stdout
+from concierge_calls.output import Output, forget_stdout, write_to_stdout
 from concierge_calls.plain import count, one_line
 from concierge_calls.run import Run, continued, drafted
 from concierge_calls.settings.fields import SETTINGS
@@ -115,7 +114,7 @@ def _write(result: RunResult, output: Output, lines: PlainLines) -> bool:
     try:
         output.write(partial(report.write, result))
     except BrokenPipeError:
-        _forget_stdout()
+        forget_stdout()
     except OutputError as error:
         again = f"concierge-calls show {result.run.id} -o FILE"
         if output.is_stdout:
@@ -126,11 +125,6 @@ def _write(result: RunResult, output: Output, lines: PlainLines) -> bool:
             write_to_stdout(partial(report.write, result))
         return False
     return True
-
-
-def _forget_stdout() -> None:
-    # Nobody reads on; what Python still flushes at exit must not become a traceback.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _before(run: Run, order: Order, settings: Settings, manner: Manner) -> Iterator[str]:
