@@ -54,6 +54,15 @@ class Progress:
     body: bytes | None = None  # with ended and settled: the backend's own record, without keys to the call
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who calls, as those who are called see and hear it."""
+
+    number: str | None = field(default=None, repr=False)  # E.164
+    name: str | None = None  # what the number is called at the backend
+    assistant: str | None = None  # the user's own; None for the tool's
+
+
 class Turn(Protocol):
     """The right to let one request to place a call leave now."""
 
@@ -64,7 +73,7 @@ class Turn(Protocol):
 class Backend(Protocol):
     """Whoever places calls keeps these sentences; `caller` relies on nothing else.
 
-    1. `check` reads what can be read before the first dial, and dials nobody.
+    1. `check` reads what can be read before the first dial, tells who calls, and dials nobody.
     2. `turn` waits until a request may leave, so that the intent is committed just before it does.
     3. `place` sends at most one request that could make a phone ring, whatever happens to its reply.
     4. `place` raises NumberRefused, AccountRefused or ComeBackLater only when certainly nobody's phone rang.
@@ -91,8 +100,8 @@ class Backend(Protocol):
     def open(self) -> AbstractAsyncContextManager[None]:
         """Run whatever following needs while the context lasts."""
 
-    async def check(self) -> None:
-        """Ask whether calls can be placed at all.
+    async def check(self) -> Identity:
+        """Ask whether calls can be placed at all, and by whom.
 
         Raises BackendUnreachable after 10 seconds without an answer, RunRefused when the answer is no.
         """

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from concierge_calls import plan, routing
+from concierge_calls.backend import Backend, Identity
 from concierge_calls.caller import Caller, Rules
 from concierge_calls.dialer import Observer, OnError, harmless
 from concierge_calls.draft import PYTHON, Order, rows_of, write_down
@@ -43,11 +44,13 @@ class Run:
         self, journal: Journal, record: RunRecord, settings: Settings, order: Order, *, begun: bool = False
     ) -> None:
         self.begun = begun  # no longer a draft
+        self.identity: Identity | None = None  # who calls, once that is known
         self.warnings: list[str] = []  # what is worth a look before anybody is dialled
         self._journal = journal
         self._record = record
         self.settings = settings
         self._order = order
+        self._backend: Backend | None = None
 
     @property
     def id(self) -> str:
@@ -58,32 +61,38 @@ class Run:
         """Return the run as the journal has it now."""
         return self._journal.result(self.id, dry_run=self._order.dry_run)
 
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Open the way to those who are called and read what can be read before the first dial.
+
+        Where nobody is left to call, nobody is asked. Raises BackendUnreachable and RunRefused.
+        """
+        if not self.begun and not self.result().stats.pending:
+            yield
+            return
+        async with routing.backend(self.settings, simulate=self._order.simulate) as backend:
+            self.identity = await backend.check()
+            self._backend = backend
+            yield
+
     async def start(
         self, observer: Observer, *, on_error: OnError | None = None, on_caller: OnCaller = lambda _: None
     ) -> RunResult:
-        """Call everybody, and return the run's result; `on_caller` is handed who can be told to stop.
+        """Call everybody, while connected, and return the result; `on_caller` is handed who can be told to stop.
 
-        Raises BackendUnreachable, RunRefused or NobodyDialled when nobody was dialled, and then no run is kept;
-        RunInterrupted when the journal cannot be written any more.
+        Raises NobodyDialled when it was told so before the first dial, and then no run is kept; RunInterrupted when the
+        journal cannot be written any more.
         """
         observer = harmless(observer)
-        if not self.begun and not self.result().stats.pending:
-            await self._begin(observer)  # everybody is skipped: there is nothing to ask Vapi
+        if self._backend is None:
+            await self._begin(observer)  # everybody is skipped
             await self._finish(None, observer)
             return self.result()
-        async with routing.backend(self.settings, simulate=self._order.simulate) as vapi:
-            await vapi.check()
-            caller = Caller(
-                self._record,
-                vapi,
-                Lines(self.settings.max_concurrent),
-                self._rules(),
-                observer=observer,
-                on_error=on_error,
-            )
-            on_caller(caller)  # from here on whoever is told to stop leaves a run that can be resumed
-            fresh = await self._begin(observer)
-            await _kept(caller.call_all())
+        lines = Lines(self.settings.max_concurrent)
+        caller = Caller(self._record, self._backend, lines, self._rules(), observer=observer, on_error=on_error)
+        on_caller(caller)  # from here on whoever is told to stop leaves a run that can be resumed
+        fresh = await self._begin(observer)
+        await _kept(caller.call_all())
         if fresh and caller.interrupted and not await self._record.has_dialled():
             self.begun = False
             raise NobodyDialled
@@ -239,7 +248,7 @@ async def call_providers(
         if on_call_complete and result is not None and _is_final(event):
             on_call_complete(result, result.index)
 
-    async with drafted(order, settings) as run:
+    async with drafted(order, settings) as run, run.connected():
         return await run.start(tell, on_error=on_call_error)
 
 

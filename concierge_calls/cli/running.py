@@ -92,7 +92,8 @@ async def _finish_run(run_id: str | None, target: str | None, *, hang_up: bool, 
 async def _called(run: Run, lines: PlainLines, stopper: Stopper) -> RunResult:
     # Where the journal cannot be written any more, what it has is still the result, and the document comes out.
     try:
-        return await run.start(lines, on_caller=stopper.found)
+        async with run.connected():
+            return await run.start(lines, on_caller=stopper.found)
     except RunInterrupted as error:
         lines.say(error.message)
         return run.result()

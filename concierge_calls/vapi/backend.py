@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar, cast
 
-from concierge_calls.backend import Placed, Progress, Stage, Turn, Verdict
+from concierge_calls.backend import Identity, Placed, Progress, Stage, Turn, Verdict
 from concierge_calls.errors import AccountRefused, BackendUnreachable, ReadFailed, ReadRefused, RunRefused
 from concierge_calls.models import CallMethod, CallOutcome, CallRequest, CallStatus, Reason
 from concierge_calls.vapi.assistant import duration_limit
@@ -20,7 +20,7 @@ from concierge_calls.vapi.gate import Priority, Ticket
 from concierge_calls.vapi.hangup import HangUp
 from concierge_calls.vapi.outcomes import OURS, Expected, analysis_complete, analysis_due, outcome, verdict
 from concierge_calls.vapi.request import create_body
-from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
+from concierge_calls.vapi.schemas import Assistant, Call
 from concierge_calls.vapi.watch import Watch, pages, stamp
 
 T = TypeVar("T")
@@ -80,8 +80,7 @@ class VapiBackend:
         warn: Callable[[str], object] = log.warning,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
-        self.phone_number: PhoneNumber | None = None  # what `check` read, for display
-        self.assistant: Assistant | None = None
+        self._assistant: Assistant | None = None  # the user's own, once it was read
         self._client = client
         self._phone_number_id = phone_number_id
         self._assistant_id = assistant_id
@@ -120,19 +119,21 @@ class VapiBackend:
         """Run the change feed while the context lasts."""
         return self._watch.open()
 
-    async def check(self) -> None:
+    async def check(self) -> Identity:
         """Read the phone number and, where it is the user's own, the assistant.
 
         Raises BackendUnreachable after 10 seconds without an answer, RunRefused when the answer is no.
         """
-        self.phone_number = await self._told(
+        number = await self._told(
             self._client.get_phone_number(self._phone_number_id), "phone number to call from", "VAPI_PHONE_NUMBER_ID"
         )
         if self._assistant_id:
-            self.assistant = await self._told(
+            self._assistant = await self._told(
                 self._client.get_assistant(self._assistant_id), "assistant", "VAPI_ASSISTANT_ID"
             )
-            self._expects = replace(Expected.of(self.assistant), recording=self._record)  # which we override
+            self._expects = replace(Expected.of(self._assistant), recording=self._record)  # which we override
+        own = (self._assistant.name or self._assistant.id) if self._assistant else None
+        return Identity(number=number.number, name=number.name, assistant=own)
 
     async def turn(self) -> Ticket:
         """Wait for a create's turn at the gate."""
@@ -201,7 +202,7 @@ class VapiBackend:
             raise BackendUnreachable from error
 
     def _saved_artifact_plan(self) -> dict[str, Any]:
-        return self.assistant.artifact_plan.model_dump(by_alias=True, exclude_unset=True) if self.assistant else {}
+        return self._assistant.artifact_plan.model_dump(by_alias=True, exclude_unset=True) if self._assistant else {}
 
     def _receipt(self, call: Call) -> Placed:
         return Placed(

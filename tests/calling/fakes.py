@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from concierge_calls.backend import Placed, Progress, Stage, Turn, Verdict
+from concierge_calls.backend import Identity, Placed, Progress, Stage, Turn, Verdict
 from concierge_calls.errors import ComeBackLater, PlacementError, PlacementInDoubt, ReadFailed
 from concierge_calls.models import (
     CallMethod,
@@ -178,8 +178,8 @@ class FakeBackend:
         finally:
             self.is_open = False
 
-    async def check(self) -> None:
-        return None
+    async def check(self) -> Identity:
+        return Identity()
 
     async def turn(self) -> Turn:
         await asyncio.sleep(self.turn_takes)

@@ -39,7 +39,10 @@ def stopped(
 
     async def start() -> RunResult:
         order = Order(rows=rows_of(whom), source="python", typed={"service": "plumbing"})
-        async with drafted(order, load({"max_concurrent": 2, "start_interval": start_interval})) as run:
+        async with (
+            drafted(order, load({"max_concurrent": 2, "start_interval": start_interval})) as run,
+            run.connected(),
+        ):
             return await run.start(lambda event: on_event(callers[0], event), on_caller=found)
 
     return asyncio.run(start())
@@ -49,7 +52,8 @@ def resumed(*, on_caller: Callable[[Caller], object] = lambda caller: None) -> R
     async def finish() -> RunResult:
         async with continued(None) as run:
             assert run is not None
-            return await run.start(lambda event: None, on_caller=on_caller)
+            async with run.connected():
+                return await run.start(lambda event: None, on_caller=on_caller)
 
     return asyncio.run(finish())
 

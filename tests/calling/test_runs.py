@@ -157,7 +157,7 @@ def test_an_observer_that_raises_harms_no_run_whoever_starts_it(start: StartVapi
 
     async def started() -> RunResult:
         order = Order(rows=rows_of(providers("6")), source="python", typed={"service": "plumbing"})
-        async with drafted(order, load()) as run:
+        async with drafted(order, load()) as run, run.connected():
             return await run.start(broken)
 
     start()
@@ -201,7 +201,8 @@ def test_a_run_that_was_stopped_is_finished_by_a_resume_once_it_is_mended(start:
     async def finish() -> RunResult:
         async with continued(None) as run:
             assert run is not None
-            return await run.start(lambda event: None)
+            async with run.connected():
+                return await run.start(lambda event: None)
 
     async def nothing_to_do() -> bool:
         async with continued(None) as run:
@@ -229,7 +230,8 @@ def test_a_run_whose_end_cannot_be_written_down_is_interrupted_and_a_resume_ends
     async def finish() -> RunResult:
         async with continued(None) as run:
             assert run is not None
-            return await run.start(lambda event: None)
+            async with run.connected():
+                return await run.start(lambda event: None)
 
     vapi, whom = start(), providers("66")
     with monkeypatch.context() as broken:

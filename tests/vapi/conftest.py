@@ -108,6 +108,7 @@ class PaperVapi:
         self.created_with: dict[str, Any] = {}  # what becomes of a call that is created
         self.bodies: list[dict[str, Any]] = []
         self.assistant: dict[str, Any] = {"id": "theirs"}
+        self.number = {"id": "ours", "number": "+18645550100", "name": "Front desk"}
         self.warnings: list[str] = []
         self.limit = 0  # requests a minute that we allow ourselves; 0 is no limit
         self.gate: Gate
@@ -198,7 +199,7 @@ class PaperVapi:
         if kind == "create":
             return self._create(at, json.loads(request.content))
         if kind in ("phone-number", "assistant"):
-            return httpx.Response(200, json=self.assistant if kind == "assistant" else {"id": name})
+            return httpx.Response(200, json=self.assistant if kind == "assistant" else self.number)
         return self._of_one_call(kind, at, self.calls.get(name))
 
     def _of_one_call(self, kind: str, at: float, call: PaperCall | None) -> httpx.Response:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from concierge_calls import errors
-from concierge_calls.backend import Backend, Placed, Progress, Stage, Turn, Verdict
+from concierge_calls.backend import Backend, Identity, Placed, Progress, Stage, Turn, Verdict
 from concierge_calls.models import AnalysisStatus, CallMethod, CallRequest, CallStatus, Provider, ServiceRequest
 from concierge_calls.simulator import Simulator, SimulatorOptions
 from concierge_calls.vapi.backend import VapiBackend
@@ -48,20 +48,17 @@ def answering(kind: str, reply: httpx.Response | Exception) -> Any:
 
 def test_check_reads_the_phone_number_and_dials_nobody(vapi: Any) -> None:
     async def scenario(backend: VapiBackend) -> Any:
-        await backend.check()
-        return backend.phone_number, backend.assistant
+        return await backend.check()
 
-    number, assistant = vapi.run(scenario)
-    assert (number.id, assistant) == ("ours", None)
+    assert vapi.run(scenario) == Identity(number="+18645550100", name="Front desk")
     assert vapi.asked == {"phone-number": 1}
 
 
 def test_check_reads_the_users_own_assistant_once(vapi: Any) -> None:
     async def scenario(backend: VapiBackend) -> Any:
-        await backend.check()
-        return backend.assistant
+        return await backend.check()
 
-    assert vapi.run(scenario, assistant_id="theirs").id == "theirs"
+    assert vapi.run(scenario, assistant_id="theirs").assistant == "theirs"
     assert vapi.asked == {"phone-number": 1, "assistant": 1}
 
 
