@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,21 @@ _LETTER = re.compile(r"[^\W\d_]")
 _DIGITS_OF_A_NUMBER = 7
 _SHOWN = 60
 
+# libphonenumber still says some zones by names that a system may keep in a package of their own (tzdata-legacy).
+_RENAMED: Mapping[str, str] = {
+    "Africa/Asmera": "Africa/Asmara",
+    "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
+    "America/Godthab": "America/Nuuk",
+    "Asia/Calcutta": "Asia/Kolkata",
+    "Asia/Choibalsan": "Asia/Ulaanbaatar",
+    "Asia/Katmandu": "Asia/Kathmandu",
+    "Asia/Rangoon": "Asia/Yangon",
+    "Atlantic/Faeroe": "Atlantic/Faroe",
+    "Pacific/Enderbury": "Pacific/Kanton",
+    "Pacific/Ponape": "Pacific/Pohnpei",
+    "Pacific/Truk": "Pacific/Chuuk",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PhoneNumber:
@@ -44,11 +60,7 @@ class PhoneNumber:
     @property
     def time_zones(self) -> tuple[str, ...]:
         """The IANA time zones in which this number can be; looked up when asked for, since the table is large."""
-        import phonenumbers
-        from phonenumbers import timezone
-
-        zones = timezone.time_zones_for_number(phonenumbers.parse(self.e164))
-        return tuple(zone for zone in zones if zone != timezone.UNKNOWN_TIMEZONE)
+        return time_zones(self.e164)
 
 
 def parse(text: str, region: str = "US") -> PhoneNumber:
@@ -93,6 +105,18 @@ def checked_extension(text: str) -> str | None:
     if len(digits) > EXTENSION_LIMIT:
         raise PhoneError(f"The extension {text!r} has more than {EXTENSION_LIMIT} digits; correct it.", "bad_extension")
     return digits
+
+
+def time_zones(e164: str) -> tuple[str, ...]:
+    """Return the IANA time zones in which a number can be, by their current names; none where that is not known."""
+    import phonenumbers
+    from phonenumbers import timezone
+
+    try:
+        zones = timezone.time_zones_for_number(phonenumbers.parse(e164))
+    except phonenumbers.NumberParseException:
+        return ()
+    return tuple(dict.fromkeys(_RENAMED.get(zone, zone) for zone in zones if zone != timezone.UNKNOWN_TIMEZONE))
 
 
 def _cleaned(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -147,6 +148,36 @@ def test_an_unknown_region_is_named(region: str) -> None:
 
 def test_a_number_knows_its_time_zones() -> None:
     assert phone.parse("8645550101").time_zones == ("America/New_York",)
+
+
+@pytest.mark.parametrize(
+    ("number", "zones"),
+    [
+        ("+19075550101", ("America/Adak", "America/Anchorage")),
+        ("+442079460123", ("Europe/London",)),
+        ("+15555550101", ()),
+        ("+80012345678", ()),
+        ("+999123456", ()),
+        ("", ()),
+    ],
+)
+def test_the_time_zones_of_a_number_are_those_it_can_be_in_and_none_where_nobody_knows(
+    number: str, zones: tuple[str, ...]
+) -> None:
+    assert phone.time_zones(number) == zones
+
+
+def test_time_zones_have_the_names_that_every_system_has() -> None:
+    examples = [phonenumbers.example_number(region) for region in ("AR", "ER", "IN", "MM", "NP")]
+    numbers = [phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) for number in examples if number]
+
+    assert [phone.time_zones(number) for number in numbers] == [
+        ("America/Argentina/Buenos_Aires",),
+        ("Africa/Asmara",),
+        ("Asia/Kolkata",),
+        ("Asia/Yangon",),
+        ("Asia/Kathmandu",),
+    ]
 
 
 def test_a_number_is_not_shown_by_its_repr() -> None:
