@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from concierge_calls import __version__, plan
 from concierge_calls.errors import ProvidersFileError
 from concierge_calls.journal import Journal, NewRun, Owner, RunRecord, asked_not_to_be_called, called_lately
-from concierge_calls.models import CallRequest, Provider, Reason, RunStats
+from concierge_calls.models import CallRequest, Format, Provider, Reason, RunStats
 from concierge_calls.plain import count
 from concierge_calls.providers import Row
 
@@ -40,6 +40,7 @@ class Order:
     allow_redial: bool = False
     hang_up: bool = False
     output: str | None = None
+    format: Format = Format.JSON
     owner: Owner = Owner.CLI
 
     @property
@@ -63,6 +64,7 @@ class Order:
             source=self.source,
             version=__version__,
             output=self.output,
+            format=self.format,
             options={name: getattr(settings, name) for name in KEPT} | {"allow_redial": self.allow_redial},
         )
 

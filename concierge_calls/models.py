@@ -71,6 +71,14 @@ class EventKind(StrEnum):
     RUN_ENDED = "run.ended"
 
 
+class Format(StrEnum):
+    """How the document is written."""
+
+    JSON = "json"  # one object with the run, its figures and every result
+    JSONL = "jsonl"  # a result a line
+    CSV = "csv"  # a row for each result
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why something was not done, or went wrong: a code for programs and a sentence for people."""
@@ -176,6 +184,7 @@ class CallResult(CallOutcome):
     request: ServiceRequest
     call_id: str | None = None
     call_method: CallMethod | None = None
+    warning: str | None = None  # of the request; not in the document
 
     @classmethod
     def of(
@@ -195,6 +204,7 @@ class CallResult(CallOutcome):
             request=asked.request,
             call_id=call_id,
             call_method=call_method,
+            warning=asked.warning,
         )
 
 
@@ -213,6 +223,7 @@ class RunInfo:
     version: str
     finished: bool
     output: str | None = None  # where the document goes, as the run was told
+    format: Format = Format.JSON  # and how it is written there
     stopped: Reason | None = None  # why dialling stopped early
 
 

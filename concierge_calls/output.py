@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from concierge_calls.errors import OutputError
+from concierge_calls.models import Format
 
 Writer = Callable[[IO[str]], object]
 STDOUT = "-"
@@ -30,17 +31,17 @@ class Output:
         return f"<Output {self.target}>"
 
     @classmethod
-    def chosen(cls, option: str | None, source: str) -> Output:
+    def chosen(cls, option: str | None, source: str, format_: Format = Format.JSON) -> Output:
         """Return where the document goes: where the user said, else stdout, else a new file beside the user.
 
-        A terminal is no place for a document, so there it goes to `./<providers file's stem>.results.json`,
+        A terminal is no place for a document, so there it goes to `./<providers file's stem>.results.<format>`,
         or to the next free name of that kind rather than over another run's.
         """
         if option is not None:
             return cls(option if option == STDOUT else os.path.abspath(option))
         if sys.stdout is None or not sys.stdout.isatty():
             return cls(STDOUT)
-        names = _new_names("providers" if source == STDOUT else Path(source).stem)
+        names = _new_names("providers" if source == STDOUT else Path(source).stem, format_)
         return cls(next(name for name in names if not os.path.lexists(name)), names)
 
     @property
@@ -147,9 +148,9 @@ def _stdout() -> int:
     return sys.stdout.fileno()
 
 
-def _new_names(stem: str) -> Iterator[str]:
+def _new_names(stem: str, suffix: str) -> Iterator[str]:
     for number in range(1, 10_000):
-        yield os.path.abspath(f"{stem}.results{f'-{number}' if number > 1 else ''}.json")
+        yield os.path.abspath(f"{stem}.results{f'-{number}' if number > 1 else ''}.{suffix}")
 
 
 def _is_special(target: str) -> bool:

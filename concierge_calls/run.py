@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +57,26 @@ class Run:
         """The run's id in the journal."""
         return self._record.id
 
+    @property
+    def simulated(self) -> bool:
+        """Whether no phone rings."""
+        return self._order.simulate
+
     def result(self) -> RunResult:
         """Return the run as the journal has it now."""
         return self._journal.result(self.id, dry_run=self._order.dry_run)
+
+    def live(self) -> Iterator[CallEvent]:
+        """Return what is known of the calls that an earlier process left on the line."""
+        return self._journal.live(self.id)
+
+    def line_times(self) -> Iterator[float]:
+        """Return the seconds for which each call had its line, in the file's order."""
+        return self._journal.line_times(self.id)
+
+    def cost_a_minute(self) -> float | None:
+        """Return what a minute has cost in earlier runs, in dollars; None where that is not known."""
+        return self._journal.cost_a_minute()
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -173,9 +190,7 @@ async def continued(run_id: str | None, *, hang_up: bool = False) -> AsyncIterat
         told = dict(journal.options(found))
         allow_redial = bool(told.pop("allow_redial", False))
         settings = load(told | {"max_concurrent": known.run.max_concurrent})
-        order = Order(
-            rows=(), source=known.run.source, allow_redial=allow_redial, hang_up=hang_up, output=known.run.output
-        )
+        order = Order(rows=(), source=known.run.source, allow_redial=allow_redial, hang_up=hang_up)
         record = await journal.open_run(found)
         try:
             yield Run(journal, record, settings, order, begun=True)

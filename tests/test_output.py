@@ -11,6 +11,7 @@ from typing import IO
 import pytest
 
 from concierge_calls.errors import OutputError
+from concierge_calls.models import Format
 from concierge_calls.output import Output, write_to_stdout
 
 
@@ -100,6 +101,20 @@ def test_at_a_terminal_it_goes_to_a_new_file_named_for_the_providers(
 
     assert (output.is_stdout, output.was_chosen_by_us) == (False, True)
     assert output.target == os.path.abspath(f"{name}.results.json")
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_the_new_files_name_ends_as_its_format_is_called(monkeypatch: pytest.MonkeyPatch, format_: Format) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    first = Output.chosen(None, "providers.csv", format_)
+    first.write(hello)
+
+    assert Path(first.target).name == f"providers.results.{format_.value}"
+    assert Path(Output.chosen(None, "providers.csv", format_).target).name == f"providers.results-2.{format_.value}"
+
+
+def test_a_place_that_was_chosen_keeps_its_name_whatever_the_format() -> None:
+    assert Output.chosen("doc.txt", "providers.csv", Format.CSV).target == os.path.abspath("doc.txt")
 
 
 def test_a_name_that_another_run_took_meanwhile_stays_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:

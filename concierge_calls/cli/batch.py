@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,6 +16,7 @@ from concierge_calls.settings.fields import SETTINGS
 
 if TYPE_CHECKING:
     from concierge_calls.draft import Order
+    from concierge_calls.models import Format
     from concierge_calls.output import Output
     from concierge_calls.providers import Row
     from concierge_calls.settings.loading import Settings
@@ -51,6 +53,7 @@ def batch(
     """Call every provider in a file, at most N at once, and write what they answered."""
     from concierge_calls import plan
     from concierge_calls.cli.running import Manner, carry_out
+    from concierge_calls.models import Format
     from concierge_calls.output import Output
     from concierge_calls.providers import read
 
@@ -58,11 +61,12 @@ def batch(
     if providers == "-" and sys.stdin is None:
         raise UsageError("Standard input is closed, so there is no providers file in it; name the file.")
     file = read(providers, map_=columns)
-    place = Output.chosen(output, file.name)
+    place = Output.chosen(output, file.name, Format(format_))
     order = _order(ctx, file, file.name, place, mapped=columns.keys())
     settings = _settings(ctx)
     used = plan.columns_used(file.fields, order.typed, order.request_file, columns.keys())
-    manner = Manner(verbosity=verbosity(quiet=quiet, verbose=verbose), yes=yes, columns=_sentences(used))
+    notes = (*_columns_used(used), *_misnamed(place, order.format))
+    manner = Manner(verbosity=verbosity(quiet=quiet, verbose=verbose), yes=yes, notes=notes)
     raise typer.Exit(carry_out(order, settings, place, manner))
 
 
@@ -95,14 +99,15 @@ def call(
     """Call one provider, and write the same document with one entry."""
     from concierge_calls.cli.running import Manner, carry_out
     from concierge_calls.draft import rows_of
-    from concierge_calls.models import Provider
+    from concierge_calls.models import Format, Provider
     from concierge_calls.output import Output
 
     settings = _settings(ctx)
     _check(phone, name, settings.region)
-    place = Output.chosen(output, "call")
+    place = Output.chosen(output, "call", Format(format_))
     order = _order(ctx, rows_of([Provider(name=name, phone=None, phone_given=phone)]), "call", place)
-    manner = Manner(verbosity=verbosity(quiet=quiet, verbose=verbose), yes=yes)
+    notes = tuple(_misnamed(place, order.format))
+    manner = Manner(verbosity=verbosity(quiet=quiet, verbose=verbose), yes=yes, notes=notes)
     raise typer.Exit(carry_out(order, settings, place, manner))
 
 
@@ -115,6 +120,7 @@ def verbosity(*, quiet: bool, verbose: bool) -> Verbosity:
 
 def _order(ctx: typer.Context, rows: Iterable[Row], source: str, place: Output, mapped: Collection[str] = ()) -> Order:
     from concierge_calls.draft import Order
+    from concierge_calls.models import Format
     from concierge_calls.plan import read_request
 
     typed = ctx.params
@@ -130,6 +136,7 @@ def _order(ctx: typer.Context, rows: Iterable[Row], source: str, place: Output, 
         allow_redial=typed["allow_redial"],
         hang_up=typed["hang_up"],
         output=place.target,
+        format=Format(typed["format_"]),
     )
 
 
@@ -166,7 +173,12 @@ def _settings(ctx: typer.Context) -> Settings:
     return load(typed | unused)  # what a simulated run does not use may be wrong
 
 
-def _sentences(used: Mapping[str, str]) -> list[str]:
-    if not used:
-        return []
-    return ["From columns of the file: " + ", ".join(f"{name} from {column!r}" for name, column in used.items()) + "."]
+def _columns_used(used: Mapping[str, str]) -> Iterator[str]:
+    if used:
+        yield f"From columns of the file: {', '.join(f'{name} from {column!r}' for name, column in used.items())}."
+
+
+def _misnamed(place: Output, format_: Format) -> Iterator[str]:
+    named = Path(place.target).suffix.lower().lstrip(".")
+    if named != format_ and named in tuple(type(format_)):
+        yield f"{Path(place.target).name} will hold {format_}, not {named}; say --format {named} if you want that."

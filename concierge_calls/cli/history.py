@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from heapq import merge
+from itertools import chain
 from typing import IO, TYPE_CHECKING
 
 import typer
 
 from concierge_calls.cli import options
 from concierge_calls.errors import NoSuchRun
-from concierge_calls.models import RunInfo, RunResult, RunStats
 
 if TYPE_CHECKING:
     from concierge_calls.journal import Journal
+    from concierge_calls.models import RunInfo, RunResult, RunStats
+
+    Listed = tuple[Journal, RunInfo, RunStats]
 
 
 def runs(as_json: options.AsJson = False, simulate: options.OnlySimulated = False) -> None:
@@ -26,19 +30,26 @@ def runs(as_json: options.AsJson = False, simulate: options.OnlySimulated = Fals
         write_to_stdout(partial(_write_json if as_json else _write_lines, listed))
 
 
-def show(run: options.Run, output: options.OutputFile = None, format_: options.Format = "json") -> None:
-    """Write one run's document again."""
+def show(run: options.Run, output: options.OutputFile = None, format_: options.OtherFormat = None) -> None:
+    """Write one run's document again; at a terminal also who can come, and who is on the line now."""
     from concierge_calls import report
+    from concierge_calls.cli.live import show_run
     from concierge_calls.journals import journals
+    from concierge_calls.models import Format
     from concierge_calls.output import Output
 
     with journals() as opened:
-        Output.chosen(output or "-", run).write(partial(report.write, _found(run, opened)))
+        journal, result = _found(run, opened)
+        wanted = Format(format_) if format_ else result.run.format
+        Output.chosen(output or "-", run).write(partial(report.write, result, format_=wanted))
+        if sys.stderr is not None and sys.stderr.isatty():
+            show_run(journal, result)
 
 
 def resume(
     run: options.OptionalRun = None,
     output: options.OutputFile = None,
+    format_: options.OtherFormat = None,
     hang_up: options.HangUp = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -46,45 +57,57 @@ def resume(
     """Finish a run that was cut short; nobody is called again."""
     from concierge_calls.cli.batch import verbosity
     from concierge_calls.cli.running import finish_run
+    from concierge_calls.models import Format
 
-    raise typer.Exit(finish_run(run, output, hang_up=hang_up, verbosity=verbosity(quiet=quiet, verbose=verbose)))
+    wanted = Format(format_) if format_ else None
+    how_much = verbosity(quiet=quiet, verbose=verbose)
+    raise typer.Exit(finish_run(run, output, wanted, hang_up=hang_up, verbosity=how_much))
 
 
 @contextmanager
-def _listed(*, simulated_only: bool) -> Iterator[Iterator[tuple[RunInfo, RunStats]]]:
+def _listed(*, simulated_only: bool) -> Iterator[Iterator[Listed]]:
     from concierge_calls.journals import journals
 
     with journals(simulated=[True] if simulated_only else [False, True]) as opened:
-        yield merge(*(journal.runs() for journal in opened), key=lambda entry: entry[0].started_at, reverse=True)
+        yield merge(*map(_runs, opened), key=lambda entry: entry[1].started_at, reverse=True)
 
 
-def _found(run_id: str, opened: Iterable[Journal]) -> RunResult:
+def _runs(journal: Journal) -> Iterator[Listed]:
+    return ((journal, run, stats) for run, stats in journal.runs())
+
+
+def _found(run_id: str, opened: Iterable[Journal]) -> tuple[Journal, RunResult]:
     for journal in opened:
         with suppress(NoSuchRun):
-            return journal.result(run_id)
+            return journal, journal.result(run_id)
     raise NoSuchRun(f"There is no run {run_id} in the journal; see: concierge-calls runs.")
 
 
-def _write_lines(listed: Iterable[tuple[RunInfo, RunStats]], file: IO[str]) -> None:
-    for run, stats in listed:
-        file.write(_line(run, stats) + "\n")
+def _write_lines(listed: Iterator[Listed], file: IO[str]) -> None:
+    first = next(listed, None)
+    if first is None:
+        typer.echo("There is no run yet. Begin one with: concierge-calls batch PROVIDERS", err=True)
+    else:
+        file.writelines(f"{_line(entry)}\n" for entry in chain((first,), listed))
 
 
-def _write_json(listed: Iterable[tuple[RunInfo, RunStats]], file: IO[str]) -> None:
+def _write_json(listed: Iterable[Listed], file: IO[str]) -> None:
     from concierge_calls import report
 
     file.write("[")
-    for number, (run, stats) in enumerate(listed):
+    for number, (_, run, stats) in enumerate(listed):
         entry = {"run": report.run_document(run), "stats": report.stats_document(stats)}
         file.write((",\n" if number else "\n") + report.as_json(entry))
     file.write("\n]\n")
 
 
-def _line(run: RunInfo, stats: RunStats) -> str:
-    from concierge_calls.plain import count, one_line
+def _line(entry: Listed) -> str:
+    """Say in 80 columns which run it was, when, of what, how many of how many are done, and how it stands."""
+    from concierge_calls.plain import one_line
 
+    journal, run, stats = entry
     done = stats.total - stats.pending - stats.in_progress - stats.not_called
-    state = "finished" if run.finished else f"unfinished, {done} of {stats.total} done"
-    kind = "  simulated" if run.simulated else ""
+    state = "finished" if run.finished else "running" if journal.is_worked_on(run.id) else "unfinished"
     when = f"{run.started_at.astimezone():%Y-%m-%d %H:%M}"
-    return f"{run.id}  {when}  {one_line(run.source, 30):<30}  {count(stats.total, 'provider'):>13}  {state}{kind}"
+    kind = ", simulated" if run.simulated else ""
+    return f"{run.id}  {when}  {one_line(run.source, 15):<15}  {f'{done:,}/{stats.total:,}':>9}  {state}{kind}"

@@ -13,6 +13,7 @@ import typer
 
 from concierge_calls import __version__
 from concierge_calls.cli import batch, history, simulator
+from concierge_calls.cli.examples import with_examples
 from concierge_calls.errors import ConciergeError
 from concierge_calls.plain import masked
 
@@ -21,7 +22,6 @@ NOT_CALLED = 2
 
 app = typer.Typer(
     name="concierge-calls",
-    help="Has an AI assistant phone every provider in a file, and writes what they answered.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help starts quickly and reads well in a pipe
     pretty_exceptions_enable=False,
@@ -83,7 +83,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
@@ -92,11 +91,14 @@ def _options(
     """Has an AI assistant phone every provider in a file, and writes what they answered."""
 
 
-app.command("batch", short_help="Call every provider in a file; the main job.")(_told(batch.batch))
-app.command("call", short_help="Call one provider.")(_told(batch.call))
-app.command("resume")(_told(history.resume))
-app.command("runs")(_told(history.runs))
-app.command("show")(_told(history.show))
-app.command("simulator", short_help="Start a Vapi to try things on.", epilog=simulator.endings())(
-    _told(simulator.simulator)
-)
+def _add(name: str, function: Callable[..., None], *, short: str, epilog: str | None = None) -> None:
+    app.command(name, help=with_examples(name, function), short_help=short, epilog=epilog)(_told(function))
+
+
+app.callback(help=with_examples("", _options))(_options)
+_add("batch", batch.batch, short="Call every provider in a file; the main job.")
+_add("call", batch.call, short="Call one provider.")
+_add("resume", history.resume, short="Finish a run that was cut short; nobody is called again.")
+_add("runs", history.runs, short="List the runs in the journal, newest first.")
+_add("show", history.show, short="Write one run's document again.")
+_add("simulator", simulator.simulator, short="Start a Vapi to try things on.", epilog=simulator.endings())

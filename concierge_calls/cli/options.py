@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from concierge_calls.cli.completion import every_run, unfinished_runs
 from concierge_calls.settings.fields import SETTINGS
 
 
@@ -27,9 +28,14 @@ Providers = Annotated[
 ]
 Phone = Annotated[str, typer.Argument(help="The number to call.", metavar="PHONE")]
 Name = Annotated[str, typer.Option("--name", help="The business that is called.", metavar="NAME")]
-Run = Annotated[str, typer.Argument(help="The run's id, from: concierge-calls runs.", metavar="RUN")]
+Run = Annotated[
+    str, typer.Argument(help="The run's id, from: concierge-calls runs.", metavar="RUN", autocompletion=every_run)
+]
 OptionalRun = Annotated[
-    str | None, typer.Argument(help="The run's id; without it the latest unfinished one.", metavar="RUN")
+    str | None,
+    typer.Argument(
+        help="The run's id; without it the latest unfinished one.", metavar="RUN", autocompletion=unfinished_runs
+    ),
 ]
 
 Service = Annotated[
@@ -59,7 +65,10 @@ CallTimeout = Annotated[str | None, typer.Option("--call-timeout", help=_setting
 AnalysisTimeout = Annotated[
     str | None, typer.Option("--analysis-timeout", help=_setting("analysis_timeout"), metavar="S")
 ]
-Via = Annotated[str | None, typer.Option("--via", help=_setting("via"), metavar="ROUTE")]
+Via = Annotated[
+    str | None,
+    typer.Option("--via", help=_setting("via"), metavar="ROUTE", autocompletion=lambda: ["auto", "direct", "kestra"]),
+]
 Region = Annotated[str | None, typer.Option("--region", help=_setting("region"), metavar="COUNTRY")]
 Record = Annotated[bool | None, typer.Option("--record/--no-record", help=_setting("record"))]
 Map = Annotated[
@@ -83,8 +92,21 @@ HangUp = Annotated[bool, typer.Option("--hang-up", help="The first Ctrl-C also e
 OutputFile = Annotated[
     str | None, typer.Option("--output", "-o", help="Where the document goes; - is stdout.", metavar="FILE")
 ]
-Format = Annotated[Literal["json"], typer.Option("--format", help="The document's format.")]
+Format = Annotated[
+    Literal["json", "jsonl", "csv"],
+    typer.Option(
+        "--format",
+        help="json: the document; jsonl: a result a line; csv: for a spreadsheet. (default json)",
+        metavar="FORMAT",
+    ),
+]
+OtherFormat = Annotated[
+    Literal["json", "jsonl", "csv"] | None,
+    typer.Option("--format", help="json, jsonl or csv; without it as the run was told.", metavar="FORMAT"),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say every event.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say every event; with --dry-run also all that the assistant is told.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 OnlySimulated = Annotated[bool, typer.Option("--simulate", help="Only simulated runs.")]

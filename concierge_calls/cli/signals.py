@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from concierge_calls.caller import Caller
+from concierge_calls.display import restore
 from concierge_calls.plain import count
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -37,6 +38,7 @@ class Stopper:
         """Do what the next request to stop asks for."""
         self._asked += 1
         if self._asked > 2:
+            restore()
             os._exit(INTERRUPTED)  # as safe as a kill: whatever matters is committed
         if self._caller is None:
             if self._task is not None:

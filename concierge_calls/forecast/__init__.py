@@ -1,7 +1,7 @@
 """What a run would do, before anybody is dialled."""
 
 from concierge_calls.forecast.planned import Forecast, LateEnd, LocalTime, Outside, Skips, forecast
-from concierge_calls.forecast.telling import limits, sentences, where, who
+from concierge_calls.forecast.telling import limits, where, who
 from concierge_calls.forecast.times import local_clock
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "forecast",
     "limits",
     "local_clock",
-    "sentences",
     "where",
     "who",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from concierge_calls.forecast.planned import Forecast
 from concierge_calls.forecast.times import CLOSES, OPENS
@@ -11,15 +11,6 @@ from concierge_calls.plain import count
 
 _HOURS = f"{OPENS:%H:%M}-{CLOSES:%H:%M}"
 _LINES = 4  # of local times, and of reasons
-
-
-def sentences(forecast: Forecast, *, between: Iterable[str] = ()) -> Iterator[str]:
-    """Say the forecast in plain sentences; those of `between` come after who is called and who is not."""
-    yield from who(forecast)
-    yield from between
-    if forecast.called:
-        yield from where(forecast)
-        yield from limits(forecast)
 
 
 def who(forecast: Forecast) -> Iterator[str]:

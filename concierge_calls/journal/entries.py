@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from concierge_calls.models import CallOutcome, CallRequest, CallState, EventKind, Reason
+from concierge_calls.models import CallOutcome, CallRequest, CallState, EventKind, Format, Reason
 
 
 class Owner(StrEnum):
@@ -46,6 +46,7 @@ class NewRun:
     source: str
     version: str
     output: str | None = None
+    format: Format = Format.JSON
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 

@@ -43,7 +43,10 @@ class RunLock:
                 if self._is_still(handle):
                     return handle
             except BlockingIOError as error:
+                worked_on = _is_worked_on(handle)
                 os.close(handle)
+                if not worked_on:  # somebody only looked, which is over in an instant
+                    continue
                 raise RunLocked(
                     f"Run {run_id} is being worked on by another process; wait until that one ends, "
                     f"or stop it, then: concierge-calls resume {run_id}"
@@ -59,6 +62,29 @@ class RunLock:
             return os.path.samestat(os.fstat(handle), self.path.stat())
         except FileNotFoundError:
             return False
+
+
+def is_held(folder: Path, run_id: str) -> bool:
+    """Tell whether a process holds this run's lock now; raises JournalError when the folder cannot be used."""
+    path = folder / "locks" / f"{run_id}.lock"
+    with explained(path):
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return _is_worked_on(handle)
+        finally:
+            os.close(handle)
+
+
+def _is_worked_on(handle: int) -> bool:
+    # Whoever works on a run holds its lock alone, and whoever looks shares it: only the former refuses a share.
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def make_private_folder(folder: Path) -> None:

@@ -24,6 +24,7 @@ from concierge_calls.models import (
     CallResult,
     CallState,
     CallStatus,
+    Format,
     Reason,
     RunInfo,
     RunStats,
@@ -146,6 +147,7 @@ def info_of(row: sqlite3.Row, *, dry_run: bool = False) -> RunInfo:
         version=about["version"],
         finished=bool(row["finished"]),
         output=about["output"],
+        format=Format(about["format"]),
         stopped=load_reason(row["stopped"]),
     )
 

@@ -13,16 +13,17 @@ from types import TracebackType
 from typing import Any, Self
 
 from concierge_calls.errors import NoSuchRun
-from concierge_calls.journal import guards, transitions
+from concierge_calls.journal import figures, guards, transitions
 from concierge_calls.journal.entries import SYSTEM_CLOCK, Clock, DoNotCall, HistoryRow, NewRun, Owner
 from concierge_calls.journal.faults import explained
-from concierge_calls.journal.lock import RunLock
+from concierge_calls.journal.live import live_events
+from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.opening import open_for_reading, open_for_writing
 from concierge_calls.journal.reading import LATEST_EVENT, PAGE, Reader, Results, info_of, options_of, worked_ms
 from concierge_calls.journal.record import RunRecord
 from concierge_calls.journal.rows import dump, moment, to_text
 from concierge_calls.journal.writer import Writer
-from concierge_calls.models import RunInfo, RunResult, RunStats
+from concierge_calls.models import CallEvent, RunInfo, RunResult, RunStats
 
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is taken for another when it is typed
 
@@ -115,6 +116,23 @@ class Journal:
         """What happened in the run after the event with this number, oldest first."""
         return self._reader.history(run_id, after, limit)
 
+    def live(self, run_id: str) -> Iterator[CallEvent]:
+        """What has happened to each call that is not settled yet since it was last dialled, oldest first."""
+        return live_events(self._reader, run_id)
+
+    def is_worked_on(self, run_id: str) -> bool:
+        """Whether a process, this one too, works on the run now; keeps none from doing so. Raises NoSuchRun."""
+        self._reader.run(run_id)
+        return is_held(self.path.parent, run_id)
+
+    def line_times(self, run_id: str) -> Iterator[float]:
+        """For each call that was on the line, in the file's order, the seconds that it had its line."""
+        return figures.line_times(self._reader, run_id)
+
+    def cost_a_minute(self) -> float | None:
+        """What a minute on the line has cost in the latest real runs; None when nothing was paid yet."""
+        return figures.cost_a_minute(self._reader)
+
     # — whom not to call —
 
     def called_since(self, number: str, since: datetime, *, but: str = "") -> tuple[str, datetime] | None:
@@ -146,7 +164,13 @@ class Journal:
 
 
 def _draft(db: sqlite3.Connection, run_id: str, new: NewRun, at: str) -> None:
-    about = {"source": new.source, "version": new.version, "output": new.output, "options": new.options}
+    about = {
+        "source": new.source,
+        "version": new.version,
+        "output": new.output,
+        "format": new.format,
+        "options": new.options,
+    }
     sql = """
         INSERT INTO runs (id, owner, simulated, via, max_concurrent, started_at, about) VALUES (?, ?, ?, ?, ?, ?, ?)
     """

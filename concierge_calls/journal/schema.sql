@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS runs (
     sitting_since  TEXT,                          -- when the work that has not been added up yet began
     worked_ms      INTEGER NOT NULL DEFAULT 0,    -- added up over resumes
     stopped        TEXT,                          -- JSON: why dialling stopped early
-    about          TEXT NOT NULL                  -- JSON: source, version, output and options
+    about          TEXT NOT NULL                  -- JSON: source, version, output, format and options
 );
 
 -- `runs` pages newest first, and `resume` wants the latest; neither may see a draft, so drafts are not in it.
@@ -98,6 +98,9 @@ CREATE TABLE IF NOT EXISTS history (
 
 -- A run's events are read in pages from a file of many runs, and the latest one's time is asked for with the figures.
 CREATE INDEX IF NOT EXISTS history_of_run ON history (run_id, seq, at);
+
+-- What happened to one row: how long its call had its line, and how far a call has come that is on the line now.
+CREATE INDEX IF NOT EXISTS history_of_row ON history (run_id, idx);
 
 CREATE TABLE IF NOT EXISTS do_not_call (
     number TEXT PRIMARY KEY,                      -- E.164

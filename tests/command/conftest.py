@@ -39,8 +39,20 @@ SIMULATED = (
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 CALL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 RUN = re.compile(r"\d{8}-[a-z2-9]{8}")
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
 LENGTH = re.compile(r"\b\d+:\d\d\b")
+LOCAL = re.compile(r"\b\d\d:\d\d(?:-\d\d:\d\d)?(?: (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b)?(?: [!?])?")
+DAY = re.compile(r" \((?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day[^)]*\)")
+BY_THE_HOUR = ("It is outside ", "It may be outside ", "This is a warning", "The last call may go on until ")
+SPOKEN = 40.0  # simulated seconds after which both sides have said something
 COST = re.compile(r"\$\d+\.\d\d\.")
+
+
+def steady(text: str) -> list[str]:
+    """Return the lines without colours, and with everything replaced or left out that is otherwise the next time."""
+    text = CALL.sub("CALL", RUN.sub("RUN", MOMENT.sub("WHEN", STYLE.sub("", text))))
+    text = COST.sub("COST.", LENGTH.sub("M:SS", LOCAL.sub("M:SS", DAY.sub("", text))))
+    return [line.rstrip() for line in text.splitlines() if not line.startswith(BY_THE_HOUR)]
 
 
 @dataclass(frozen=True)
@@ -58,9 +70,8 @@ class Finished:
 
     @property
     def lines(self) -> list[str]:
-        """The lines of stderr with everything replaced that differs from run to run."""
-        text = CALL.sub("CALL", RUN.sub("RUN", MOMENT.sub("WHEN", self.err)))
-        return COST.sub("COST.", LENGTH.sub("M:SS", text)).splitlines()
+        """The lines of stderr with everything replaced, or left out, that differs from run to run and by the hour."""
+        return steady(self.err)
 
     @property
     def said(self) -> str:
@@ -178,11 +189,20 @@ class Vapi:
         return self._simulator.ledger()
 
     def hang_up(self, number: str) -> None:
-        """Let the other side end its call, for which Vapi itself has no request."""
+        """Let the other side end its call once both have spoken, for which Vapi itself has no request."""
         account = self._simulator._account
-        with account.lock:
-            [call] = [call for call in account.created if call.number == number]
-            account._schedule(account.catch_up(), call, "end", "customer-ended-call")
+        pause, patience = threading.Event(), int(LONGEST / 0.005)
+
+        def ended() -> bool:
+            with account.lock:
+                [call] = [call for call in account.created if call.number == number]
+                now = account.catch_up()
+                if call.answered is None or (now - call.answered) * call.speed < SPOKEN:
+                    return False
+                account._schedule(now, call, "end", "customer-ended-call")
+                return True
+
+        assert any(ended() or pause.wait(0.005) for _ in range(patience))
 
     def wait_for(self, number: str) -> None:
         """Return as soon as this number's phone rings."""
@@ -246,7 +266,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Any:
     concierge = Concierge(folder)
 
     def ask(*arguments: str, **more: Any) -> Finished:
-        return concierge(*arguments, environ=environ, cwd=folder, **more)
+        return concierge(*arguments, environ=environ | more.pop("environ", {}), cwd=folder, **more)
 
     ask.finished = ask("batch", "providers.csv", "--simulate", "--urgency", "today", "--max-concurrent", "3")  # type: ignore[attr-defined]
     ask.state = folder / "state"  # type: ignore[attr-defined]

@@ -216,8 +216,7 @@ def test_runs_lists_the_run_and_marks_it_as_simulated(simulated: Any, document: 
 
     assert (listed.code, listed.err) == (0, "")
     assert re.fullmatch(
-        rf"{document['run']['id']}  \d{{4}}-\d\d-\d\d \d\d:\d\d  providers\.csv {{17}}"
-        r"    6 providers  finished  simulated\n",
+        rf"{document['run']['id']}  \d{{4}}-\d\d-\d\d \d\d:\d\d  providers\.csv          6/6  finished, simulated\n",
         listed.out,
     )
 
@@ -229,5 +228,9 @@ def test_runs_as_json_has_the_same_run_and_stats(simulated: Any, document: Any) 
     assert json.loads(simulated("runs", "--simulate", "--json").out) == expected
 
 
-def test_without_any_run_the_list_is_empty(command: Any) -> None:
-    assert (command("runs").out, json.loads(command("runs", "--json").out)) == ("", [])
+def test_without_any_run_the_list_is_empty_and_how_to_begin_one_is_said(command: Any) -> None:
+    listed = command("runs")
+
+    assert (listed.code, listed.out) == (0, "")
+    assert listed.err == "There is no run yet. Begin one with: concierge-calls batch PROVIDERS\n"
+    assert json.loads(command("runs", "--json").out) == []

@@ -17,9 +17,12 @@ def test_the_plan_is_shown_with_whole_numbers_and_nothing_is_kept(command: Any, 
 
     assert (finished.code, kept()) == (0, 0)
     assert finished.lines == [
-        "call  Blue Ridge                      +18645550106",
-        "skip  Twin                            +18645550106      duplicate of line 2",
+        "      Provider    Phone         There  Why not, or what is worth a look",
+        "call  Blue Ridge  +18645550106  M:SS",
+        "skip  Twin        +18645550106         duplicate of line 2",
         "From columns of the file: service from 'service'.",
+        "In New York it is M:SS: 1 number.",
+        "It takes 9 minutes at the longest, if every call lasts as long as it may.",
         "2 providers: 1 would be called, 1 not.",
     ]
 
@@ -44,8 +47,9 @@ def test_an_unusable_row_is_3_and_said_even_with_q(command: Any, providers: Any)
 
     assert finished.code == 3
     assert finished.lines == [
-        "skip  Odd                             900-555-0100     "
-        " providers.csv, line 3: '900-555-0100' is a premium-rate number, which costs extra; it is never called."
+        "      Provider  Phone         There  Why not, or what is worth a look",
+        "skip  Odd       900-555-0100        "
+        " providers.csv, line 3: '900-555-0100' is a premium-rate number, which costs extra; it is never called.",
     ]
     assert finished.document["run"]["dryRun"] is True
 
@@ -65,14 +69,18 @@ def test_numbers_called_lately_are_named_with_the_run_that_called_them(command: 
     assert again.document["results"][0]["error"]["code"] == "called_lately"
 
 
-def test_what_is_odd_about_a_number_is_said_below_it(command: Any, providers: Any) -> None:
+def test_what_is_odd_about_a_number_is_said_beside_it(command: Any, providers: Any) -> None:
     file = providers("Far,(211) 555-0106,plumbing", GOOD)
 
     assert command("batch", file, "--dry-run").lines == [
-        "call  Far                             +12115550106",
-        "      No such number is known to be assigned, but it is possible, so it is called.",
-        "call  Blue Ridge                      +18645550106",
+        "      Provider    Phone         There  Why not, or what is worth a look",
+        "call  Far         +12115550106        "
+        " No such number is known to be assigned, but it is possible, so it is called.",
+        "call  Blue Ridge  +18645550106  M:SS",
         "From columns of the file: service from 'service'.",
+        "In New York it is M:SS: 1 number.",
+        "The local time of 1 number is not known: it cannot be told where such a number is.",
+        "It takes 9 minutes at the longest, if every call lasts as long as it may.",
         "2 providers: 2 would be called, 0 not.",
     ]
 

@@ -17,6 +17,7 @@ from concierge_calls.models import (
     CallRequest,
     CallResult,
     CallStatus,
+    Format,
     Message,
     Provider,
     Reason,
@@ -69,6 +70,7 @@ def new_run() -> Callable[..., NewRun]:
             source="providers.csv",
             version="0.1.0",
             output="out.json",
+            format=Format.CSV,
             options={"call_timeout": 300},
         )
 

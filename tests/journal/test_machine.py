@@ -48,6 +48,8 @@ SHOWN = {
     CallState.UNCERTAIN: CallStatus.UNCERTAIN,
     CallState.SKIPPED: CallStatus.SKIPPED,
 }
+LIVE = {CallState.DIALING, CallState.PLACED, CallState.ENDED}
+OFF_THE_LINE = {CallState.ENDED, CallState.SETTLED, CallState.UNCERTAIN}
 MOVES: dict[str, tuple[set[CallState], CallState]] = {
     "placed": ({CallState.DIALING}, CallState.PLACED),
     "adopted": ({CallState.DIALING, CallState.UNCERTAIN}, CallState.PLACED),
@@ -72,6 +74,11 @@ class Row:
 
 def _number(index: int) -> str:
     return f"+1864555010{index}"
+
+
+def _since_the_dial(told: list[EventKind]) -> list[EventKind]:
+    latest = len(told) - told[::-1].index(EventKind.CALL_DIALING) - 1
+    return [kind for kind in told[latest:] if kind is not EventKind.CALL_SETTLED]
 
 
 def _outcome(attempt: Attempt, status: CallStatus) -> CallResult:
@@ -221,6 +228,16 @@ class JournalMachine(RuleBasedStateMachine):
                 if event.index is not None:
                     told[event.index].append(event.kind)
             assert told == [row.told for row in rows]
+
+    @invariant()
+    def live_calls_are_told_again_and_the_others_have_a_line_time(self) -> None:
+        for record, rows in zip(self.records, self.rows, strict=True):
+            told: list[list[EventKind]] = [[] for _ in rows]
+            for event in self.journal.live(record.id):
+                assert event.index is not None
+                told[event.index].append(event.kind)
+            assert told == [_since_the_dial(row.told) if row.state in LIVE else [] for row in rows]
+            assert len(list(self.journal.line_times(record.id))) == sum(row.state in OFF_THE_LINE for row in rows)
 
     @invariant()
     def nobody_is_on_two_lines_unless_one_was_adopted(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 from concierge_calls.errors import NoSuchRun, RunLocked
 from concierge_calls.journal import Journal, RunRecord
-from concierge_calls.journal.lock import RunLock
+from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.models import CallState
 
 Begin = Callable[..., Awaitable[RunRecord]]
@@ -88,6 +89,53 @@ def test_a_run_is_locked_while_its_process_lives_and_free_when_it_was_killed(pat
             record.close()
 
     asyncio.run(run())
+
+
+def test_a_run_is_worked_on_as_long_as_its_process_lives(path: Path) -> None:
+    with _process(path, "hold(start=True)") as (process, _, said), Journal(path) as journal:
+        run_id = said.readline().strip()
+        assert [journal.is_worked_on(run_id) for _ in range(2)] == [True, True]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert (path.parent / "locks" / f"{run_id}.lock").exists()
+        assert not journal.is_worked_on(run_id)
+        assert journal.result(run_id).stats.in_progress == 1
+
+
+def test_a_run_is_worked_on_by_this_process_until_it_is_closed(path: Path, begin: Begin) -> None:
+    async def run() -> None:
+        with Journal(path) as journal:
+            record = await begin(journal, 1)
+            assert journal.is_worked_on(record.id)
+            with pytest.raises(RunLocked):  # looking has not taken the lock away
+                await journal.open_run(record.id)
+            record.close()
+            assert not journal.is_worked_on(record.id)
+            assert list((path.parent / "locks").iterdir()) == []
+
+    asyncio.run(run())
+
+
+def test_who_looks_whether_a_run_is_worked_on_keeps_nobody_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locks").mkdir()
+    looking = os.open(tmp_path / "locks" / "run.lock", os.O_RDONLY | os.O_CREAT)  # the file of one that was killed
+    lock_file = fcntl.flock
+    lock_file(looking, fcntl.LOCK_SH)
+
+    def look_away_after_the_next_question(handle: int, how: int) -> None:
+        try:
+            lock_file(handle, how)
+        finally:
+            if how & fcntl.LOCK_SH:
+                os.close(looking)
+                monkeypatch.undo()
+
+    monkeypatch.setattr(fcntl, "flock", look_away_after_the_next_question)
+    lock = RunLock(tmp_path, "run")
+    assert is_held(tmp_path, "run")
+    lock.release()
 
 
 def test_a_draft_is_swept_once_its_process_is_dead(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from concierge_calls.errors import IllegalTransition, JournalError, NoSuchRun, RunLocked
 from concierge_calls.journal import Journal, NewRun, Owner, RunRecord
-from concierge_calls.models import CallOutcome, CallRequest, CallState, CallStatus, EventKind, Reason
+from concierge_calls.models import CallOutcome, CallRequest, CallState, CallStatus, EventKind, Format, Reason
 
 Begin = Callable[..., Awaitable[RunRecord]]
 Ask = Callable[..., CallRequest]
@@ -164,8 +164,18 @@ def test_a_run_says_what_it_was_told(journal: Journal, begin: Begin) -> None:
         record = await begin(journal, 1)
         info = journal.result(record.id).run
         assert (info.source, info.version, info.output, info.via) == ("providers.csv", "0.1.0", "out.json", "direct")
+        assert info.format is Format.CSV
         assert (info.started_at, info.ended_at, info.finished, info.dry_run) == (WHEN, None, False, False)
         assert journal.options(record.id) == {"call_timeout": 300}
+
+    asyncio.run(run())
+
+
+def test_the_document_is_json_where_nothing_else_was_said(journal: Journal) -> None:
+    async def run() -> None:
+        new = NewRun(owner="cli", via="direct", simulated=False, max_concurrent=1, source="a.csv", version="0.1.0")
+        record = await journal.draft(new)
+        assert journal.result(record.id).run.format is Format.JSON
 
     asyncio.run(run())
 
@@ -183,7 +193,12 @@ def test_a_path_that_is_no_valid_text_is_kept(journal: Journal) -> None:
 
 @pytest.mark.parametrize("run_id", ["20261124-nothing", "../../etc/passwd", "", "\udce9"])
 def test_a_run_that_is_not_there_is_said_to_be_missing(journal: Journal, path: Path, run_id: str) -> None:
-    for ask in (journal.result, journal.options, lambda name: asyncio.run(journal.open_run(name))):
+    for ask in (
+        journal.result,
+        journal.options,
+        journal.is_worked_on,
+        lambda name: asyncio.run(journal.open_run(name)),
+    ):
         with pytest.raises(NoSuchRun, match="concierge-calls runs"):
             ask(run_id)
     assert not (path.parent / "locks").exists()

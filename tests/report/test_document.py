@@ -1,4 +1,4 @@
-"""Results as a document, as closing lines and as an exit code."""
+"""The document as JSON: every field in camelCase, whatever a file or an assistant put into it, a result at a time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import Any, overload
 
 import pytest
@@ -21,38 +20,11 @@ from concierge_calls.models import (
     CallStatus,
     Message,
     Provider,
-    Reason,
     RunInfo,
     RunResult,
     RunStats,
-    ServiceRequest,
 )
-
-START = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
-RUN = RunInfo(
-    id="20260504-abcdefgh",
-    started_at=START,
-    ended_at=START + timedelta(seconds=318),
-    via="direct",
-    simulated=False,
-    dry_run=False,
-    max_concurrent=5,
-    source="providers.csv",
-    version="0.1.0",
-    finished=True,
-)
-CUT = replace(RUN, finished=False)
-REFUSED = Reason("credits", "Vapi wants to be paid first.")
-
-
-def result(index: int = 0, **more: Any) -> CallResult:
-    known: dict[str, Any] = {
-        "index": index,
-        "status": CallStatus.BUSY,
-        "provider": Provider(name="Blue Ridge", phone="+18645550106", phone_given="(864) 555-0106", line=2),
-        "request": ServiceRequest(service_needed="plumbing"),
-    }
-    return CallResult(**known | more)
+from tests.report.samples import RUN, START, result
 
 
 class Lazily(Sequence[CallResult]):
@@ -84,14 +56,6 @@ def written(*results: CallResult, run: RunInfo = RUN, stats: RunStats | None = N
     report.write(RunResult(run=run, stats=stats or RunStats(total=len(results)), results=results), file)
     file.getvalue().encode()  # it can be written in UTF-8
     return json.loads(file.getvalue(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-
-
-def summary(run: RunInfo = RUN, **stats: Any) -> list[str]:
-    return list(report.summary(RunResult(run=run, stats=RunStats(**stats), results=())))
-
-
-def code(run: RunInfo = RUN, **stats: int) -> int:
-    return report.exit_code(RunResult(run=run, stats=RunStats(**stats), results=()))
 
 
 def test_a_result_is_written_with_every_field_in_camel_case() -> None:
@@ -190,79 +154,3 @@ def test_a_result_is_written_before_the_next_one_is_read() -> None:
 
 def test_a_run_without_results_is_a_document_too() -> None:
     assert written()["results"] == []
-
-
-@pytest.mark.parametrize(
-    ("expected", "run", "stats"),
-    [
-        (0, RUN, {"successful": 1, "no_answer": 1, "busy": 1, "voicemail": 1, "skipped": 1}),
-        (3, RUN, {"successful": 1, "failed": 1}),
-        (3, RUN, {"timed_out": 1}),
-        (3, RUN, {"uncertain": 1}),
-        (3, RUN, {"cancelled": 1}),
-        (3, RUN, {"skipped": 1, "unusable": 1}),
-        (5, CUT, {"pending": 1}),
-        (4, replace(CUT, stopped=REFUSED), {"not_called": 1, "failed": 1}),
-        (0, replace(CUT, dry_run=True), {"pending": 1}),
-        (3, replace(CUT, dry_run=True), {"pending": 1, "skipped": 1, "unusable": 1}),
-    ],
-)
-def test_the_exit_code_is_the_worst_that_fits(expected: int, run: RunInfo, stats: dict[str, int]) -> None:
-    assert code(run, **stats) == expected
-
-
-def test_the_closing_lines_say_how_many_how_long_and_what_it_cost() -> None:
-    counts: dict[str, Any] = {"total": 10, "successful": 6, "failed": 1, "no_answer": 1, "voicemail": 1, "skipped": 1}
-    figures: dict[str, Any] = {
-        "duration_ms": 318_000,
-        "average_call_duration": 142.5,
-        "peak_concurrent": 5,
-        "cost": 1.37,
-    }
-
-    assert summary(**counts, **figures) == [
-        "10 providers: 6 completed, 1 no answer, 1 voicemail, 1 failed, 1 skipped.",
-        "5:18 in all, at most 5 calls at once, 2:22 a conversation on average, $1.37.",
-    ]
-
-
-def test_the_closing_lines_say_what_to_do_next() -> None:
-    resume = "concierge-calls resume 20260504-abcdefgh"
-
-    assert summary(CUT, total=3, successful=1, pending=1, in_progress=1)[-1] == f"To finish this run: {resume}"
-    assert summary(replace(CUT, stopped=REFUSED), total=1, not_called=1)[-2:] == [
-        "Stopped: Vapi wants to be paid first.",
-        f"To finish this run once that is mended: {resume}",
-    ]
-    assert summary(total=2, uncertain=2)[-1] == (
-        "2 phones may have rung although nothing was heard of the call; nobody is called again by itself."
-        f" Look them up in Vapi's dashboard, or look once more with: {resume}"
-    )
-    assert summary(replace(CUT, simulated=True), total=1, pending=1)[-1] == (
-        "A simulated run is not finished later, since its simulator is gone; start it again."
-    )
-    assert summary(replace(CUT, dry_run=True), total=3, pending=2, skipped=1) == [
-        "3 providers: 2 would be called, 1 not."
-    ]
-
-
-@pytest.mark.parametrize(
-    ("data", "summary_", "error", "line"),
-    [
-        (
-            {"availability": "callback_requested", "earliest_availability": "Tuesday\n9 AM", "estimated_rate": "$95"},
-            "They call back.",
-            None,
-            "callback requested, Tuesday 9 AM, $95",
-        ),
-        ({}, "They were kind.", None, "They were kind."),
-        ({}, None, REFUSED, "Vapi wants to be paid first."),
-        ({}, None, None, ""),
-    ],
-)
-def test_what_came_of_a_call_is_one_line(
-    data: dict[str, str], summary_: str | None, error: Reason | None, line: str
-) -> None:
-    analysis = Analysis(summary=summary_, structured_data=data)
-
-    assert report.heard(result(status=CallStatus.COMPLETED, analysis=analysis, error=error)) == line

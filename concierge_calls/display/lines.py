@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import IntEnum
 from typing import IO
 
+from concierge_calls.display.shown import Display
+from concierge_calls.display.writer import Writer
 from concierge_calls.models import SKIPPED_ON_PURPOSE, CallEvent, CallResult, CallStatus, EventKind
 from concierge_calls.plain import clock, masked, one_line
 
@@ -25,7 +25,7 @@ class Verbosity(IntEnum):
     VERBOSE = 2  # every event
 
 
-class PlainLines:
+class PlainLines(Display):
     """An observer that writes a time-stamped line for each event worth one.
 
     Phone numbers are shown by their last four digits. A terminal that closes, or a pipe that nobody reads any
@@ -33,33 +33,21 @@ class PlainLines:
     """
 
     def __init__(self, verbosity: Verbosity, heard: Callable[[CallResult], str], stream: IO[str] | None = None) -> None:
+        stream = stream or sys.stderr  # None when the process was started without one
+        super().__init__(stream, Writer(stream))
         self._verbosity = verbosity
         self._heard = heard
-        self._stream: IO[str] | None = stream or sys.stderr  # None when the process was started without one
-        self._on_terminal = self._stream is not None and self._stream.isatty()
         self._name_width = NAME_WIDTH_ON_TERMINAL if self._on_terminal else NAME_WIDTH
 
-    def __call__(self, event: CallEvent) -> None:
-        """Write the event's line, if this verbosity has one for it."""
+    def _take(self, event: CallEvent) -> None:
         if (text := self._text(event)) is not None:
             at = event.at.astimezone()
             if self._on_terminal:  # who sits there knows the date, and has only so much room
-                self._write([one_row(f"{at:%H:%M:%S}  {text}", _width())])
+                from concierge_calls.display.cells import cut
+
+                self._writer.say(cut(f"{at:%H:%M:%S}  {text}", self._columns()) + "\n")
             else:
-                self._write([f"{at:%Y-%m-%d %H:%M:%S}  {text}"])
-
-    def say(self, *lines: str) -> None:
-        """Write lines of our own, wrapped at words on a terminal."""
-        self._write([_wrapped(line) for line in lines] if self._on_terminal else lines)
-
-    def _write(self, lines: Iterable[str]) -> None:
-        if self._stream is None:
-            return
-        try:
-            self._stream.writelines(f"{line}\n" for line in lines)
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._stream = None
+                self._writer.say(f"{at:%Y-%m-%d %H:%M:%S}  {text}\n")
 
     def _text(self, event: CallEvent) -> str | None:
         final = event.result if event.kind in (EventKind.CALL_SETTLED, EventKind.CALL_SKIPPED) else None
@@ -75,23 +63,10 @@ class PlainLines:
         return f"{result.status.value.replace('_', ' '):<9}", f"{spoken:>5}", masked(self._heard(result))
 
 
-def one_row(text: str, width: int) -> str:
-    """Return the text, cut with an ellipsis where it would not fit a row of the terminal."""
-    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
-
-
 def is_wrong(result: CallResult) -> bool:
     """Tell whether somebody should look at this, even somebody who wanted to hear nothing."""
     on_purpose = result.error is None or result.error.code in SKIPPED_ON_PURPOSE
     return result.status in WRONG or (result.status is CallStatus.SKIPPED and not on_purpose)
-
-
-def _wrapped(line: str) -> str:
-    return textwrap.fill(line, _width(), break_on_hyphens=False, break_long_words=False)
-
-
-def _width() -> int:
-    return max(40, shutil.get_terminal_size().columns)
 
 
 def _known(event: CallEvent) -> tuple[str, ...]:

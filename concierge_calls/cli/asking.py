@@ -1,0 +1,107 @@
+"""Before strangers' phones ring: what a run would do is said, and at a terminal somebody is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import chain
+from typing import IO
+from urllib.parse import urlsplit
+
+from concierge_calls.backend import Identity
+from concierge_calls.display import Display, Verbosity
+from concierge_calls.forecast import Forecast, forecast, limits, where, who
+from concierge_calls.plain import one_line
+from concierge_calls.run import Run
+from concierge_calls.settings.fields import SETTINGS
+from concierge_calls.settings.loading import Settings, is_loopback
+
+LONGEST = 40  # characters of a name that somebody gave at Vapi
+
+
+class Prompt:
+    """Says what the run would do, and asks whether to do it if `asked` and somebody sits at a terminal."""
+
+    def __init__(self, run: Run, screen: Display, notes: Iterable[str], *, asked: bool, verbosity: Verbosity) -> None:
+        """Prepare to ask; `notes` are sentences about the file and the options."""
+        self._run = run
+        self._screen = screen
+        self._forecast = forecast_of(run)
+        self._asked = asked and self._forecast.called > 0 and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+        self._says = self._asked or verbosity > Verbosity.QUIET
+        self._say(who(self._forecast))
+        self._say(notes)
+
+    async def agreed(self) -> bool:
+        """Say by whom, when and how long those providers would be called, and whether to go on."""
+        if self._run.simulated:
+            self._say(("A simulator takes the calls: no phone rings.",))
+        elif self._forecast.called:
+            self._say(chain(_caller(self._run), host(self._run.settings), self._run.warnings))
+            self._say(chain(where(self._forecast), limits(self._forecast)))
+        return not self._asked or await _answered_yes(self._screen)
+
+    def _say(self, sentences: Iterable[str]) -> None:
+        if self._says:
+            self._screen.say(*sentences)
+
+
+def host(settings: Settings) -> Iterator[str]:
+    """Name the host that calls go through, where it is not Vapi's own."""
+    if settings.base_url != SETTINGS["base_url"].default:
+        name = urlsplit(settings.base_url).hostname or ""
+        yield f"The calls go through {'this machine' if is_loopback(name) else name}, as VAPI_BASE_URL says."
+
+
+def forecast_of(run: Run) -> Forecast:
+    """Say what the run would do now."""
+    settings = run.settings
+    return forecast(
+        run.result().results,
+        now=datetime.now().astimezone(),
+        max_concurrent=settings.max_concurrent,
+        start_interval=settings.start_interval,
+        call_timeout=settings.call_timeout,
+        analysis_timeout=settings.analysis_timeout,
+        rate=run.cost_a_minute(),
+    )
+
+
+def _caller(run: Run) -> Iterator[str]:
+    identity = run.identity or Identity()
+    number = f"…{identity.number[-4:]}" if identity.number else "the number that VAPI_PHONE_NUMBER_ID names"
+    name = f" ({one_line(identity.name, LONGEST)})" if identity.name else ""
+    own = (
+        f"your assistant {one_line(identity.assistant, LONGEST)}" if identity.assistant else "the tool's own assistant"
+    )
+    yield f"They see {number}{name} and hear {own}; the calls are {'' if run.settings.record else 'not '}recorded."
+
+
+async def _answered_yes(screen: Display) -> bool:
+    sys.stderr.write("Call them now? [y/N] ")
+    sys.stderr.flush()
+    answer = ""
+    try:
+        answer = await _typed_line()
+    finally:
+        if not answer.endswith("\n"):  # Ctrl-C or Ctrl-D: the sentence that follows has a line of its own
+            screen.say("")
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _is_terminal(stream: IO[str] | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+async def _typed_line() -> str:
+    # Not by a thread, and not by a blocking read: Ctrl-C at the prompt must end it at once.
+    loop = asyncio.get_running_loop()
+    typed = asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), typed.set)
+    try:
+        await typed.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    return sys.stdin.readline()

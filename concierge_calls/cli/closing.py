@@ -1,0 +1,88 @@
+"""When a run is over: its document is written, and a person is told who can come and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+
+from concierge_calls import report
+from concierge_calls.display import Column, Display, Verbosity
+from concierge_calls.errors import OutputError
+from concierge_calls.models import CallResult, CallStatus, RunResult
+from concierge_calls.output import Output, forget_stdout, write_to_stdout
+from concierge_calls.ranking import Standing, best_first, standing
+
+ALL, MOST = 20, 10  # so many providers are all listed; of more only the best
+CANDIDATES = (
+    Column("Who can come", flexible=True),
+    Column("Phone"),
+    Column("Answer", styled=True),
+    Column("When", flexible=True, wraps=True),
+    Column("Rate", flexible=True, wraps=True),
+    Column("What else", flexible=True, wraps=True),
+)
+OTHERS = (
+    Column("The others", flexible=True),
+    Column("Phone"),
+    Column("Answer", styled=True),
+    Column("Why", flexible=True, wraps=True),
+)
+
+
+def conclude(
+    result: RunResult, line_times: Iterable[float], output: Output, screen: Display, verbosity: Verbosity
+) -> int:
+    """Write the document, say how the run went, and return the exit code."""
+    code = report.exit_code(result)
+    written = _write(result, output, screen)  # first, so that what is said of it is true
+    if verbosity > Verbosity.QUIET:
+        show_standings(result, screen)
+    if verbosity > Verbosity.QUIET or code in (4, 5):
+        screen.say(*report.summary(result, line_times))
+        if written and not output.is_stdout:
+            screen.say(f"The document is in {output.target}")
+    return code if written else max(code, 3)
+
+
+def show_standings(result: RunResult, screen: Display) -> None:
+    """Show who can come when and for how much, best first, and why the others cannot."""
+    over = result.stats.total - result.stats.pending - result.stats.in_progress
+    most = ALL if over <= ALL else MOST
+    standings = [standing(one) for one in best_first(filter(_is_over, result.results), most)]
+    candidates = [(*_who(one), one.when, one.rate, one.note) for one in standings if one.is_candidate]
+    others = [(*_who(one), one.note) for one in standings if not one.is_candidate]
+    for columns, rows in ((CANDIDATES, candidates), (OTHERS, others)):
+        if rows:
+            screen.say("")
+            screen.table(columns, rows)
+    if more := over - len(standings):
+        screen.say(f"The document has {more:,} more.")
+    screen.say("")
+
+
+def _is_over(result: CallResult) -> bool:
+    return result.status not in (CallStatus.PENDING, CallStatus.IN_PROGRESS)
+
+
+def _who(one: Standing) -> tuple[str, str, str]:
+    return one.name, f"…{one.last_four}" if one.last_four else "-", one.answer
+
+
+def _write(result: RunResult, output: Output, screen: Display) -> bool:
+    # The calls cannot be made again, so the document comes out somewhere, whatever became of its place.
+    writer = partial(report.write, result, format_=result.run.format)
+    try:
+        output.write(writer)
+    except BrokenPipeError:
+        forget_stdout()
+    except OutputError as error:
+        again = f"concierge-calls show {result.run.id} -o FILE"
+        if output.is_stdout:
+            screen.say(f"{error.message} The journal still has the document: {again}")
+            return False
+        screen.say(f"{error.message} The document goes to stdout instead, and can be had again: {again}")
+        with suppress(OutputError, BrokenPipeError):
+            write_to_stdout(writer)
+        return False
+    return True

@@ -1,0 +1,49 @@
+"""One run looked at from outside, at a terminal: who is on the line now, who can come, and whether it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from concierge_calls import report
+from concierge_calls.cli.closing import show_standings
+from concierge_calls.display import Column, Verbosity, chosen
+from concierge_calls.journal import Journal
+from concierge_calls.models import CallEvent, EventKind, RunResult
+from concierge_calls.plain import clock, one_line
+from concierge_calls.ranking import heard
+
+COLUMNS = (Column("On the line now", flexible=True), Column("Phone"), Column("State"), Column("Since", right=True))
+STATES = {
+    EventKind.CALL_DIALING: "dialing",
+    EventKind.CALL_PLACED: "dialing",
+    EventKind.CALL_RINGING: "ringing",
+    EventKind.CALL_IN_PROGRESS: "talking",
+    EventKind.CALL_ENDED: "ended, awaits its analysis",
+}
+
+
+def show_run(journal: Journal, result: RunResult) -> None:
+    """Show how the run stands, on stderr."""
+    screen = chosen(Verbosity.NORMAL, heard)
+    show_standings(result, screen)
+    live = list(_live(journal, result.run.id))
+    if live:
+        screen.table(COLUMNS, live)
+    screen.say(*report.summary(result, journal.line_times(result.run.id)))
+    if not result.run.finished and journal.is_worked_on(result.run.id):
+        screen.say("It is being worked on now, so there is no need to resume it.")
+
+
+def _live(journal: Journal, run_id: str) -> Iterator[tuple[str, ...]]:
+    latest: dict[int | None, CallEvent] = {}
+    begun: dict[int | None, datetime] = {}
+    for event in journal.live(run_id):
+        begun.setdefault(event.index, event.at)
+        latest[event.index] = event
+    now = datetime.now(UTC)
+    for index, event in latest.items():
+        if event.request is not None:
+            provider = event.request.provider
+            since = clock((now - begun[index]).total_seconds())
+            yield one_line(provider.name, 40), f"…{provider.last_four}", STATES[event.kind], since

@@ -1,0 +1,83 @@
+"""The dry run: every row as it would be called or not, with -v all that the assistant is told, and the document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import partial
+
+from concierge_calls import report
+from concierge_calls.cli.asking import forecast_of
+from concierge_calls.display import Column, Display, Verbosity, is_wrong
+from concierge_calls.forecast import limits, local_clock, where
+from concierge_calls.models import CallRequest, CallResult, CallStatus, RunResult
+from concierge_calls.output import Output
+from concierge_calls.plain import one_line
+from concierge_calls.run import Run
+
+NAME_WIDTH = 30
+NUMBER_WIDTH = 20
+COLUMNS = (
+    Column("", styled=True),
+    Column("Provider", flexible=True),
+    Column("Phone"),
+    Column("There"),
+    Column("Why not, or what is worth a look", flexible=True, wraps=True),
+)
+
+
+def show_plan(run: Run, output: Output, screen: Display, verbosity: Verbosity, notes: Iterable[str]) -> int:
+    """Show every row and return the exit code; a file is made of the plan only where one was asked for.
+
+    The plan is there to be read, so numbers are whole.
+    """
+    result = run.result()
+    quiet = verbosity is Verbosity.QUIET
+    now = datetime.now().astimezone()
+    if rows := [_planned(row, now) for row in result.results if not quiet or is_wrong(row)]:
+        screen.table(COLUMNS, rows)
+    if not quiet:
+        screen.say(*notes, *_forecast(run), *report.summary(result))
+    if verbosity is Verbosity.VERBOSE:
+        screen.say(*_told(run, result))
+    if not output.was_chosen_by_us:
+        output.write(partial(report.write, result, format_=result.run.format))
+    return report.exit_code(result)
+
+
+def _planned(row: CallResult, now: datetime) -> tuple[str, ...]:
+    provider = row.provider
+    called = row.status is not CallStatus.SKIPPED
+    why = row.warning if called else row.error and row.error.message
+    return (
+        "call" if called else "skip",
+        one_line(provider.name, NAME_WIDTH) or "(no name)",
+        provider.phone or one_line(provider.phone_given, NUMBER_WIDTH) or "-",
+        (local_clock(provider.phone, now) if called and provider.phone else None) or "",
+        why or "",
+    )
+
+
+def _forecast(run: Run) -> Iterator[str]:
+    if not run.simulated:
+        planned = forecast_of(run)
+        yield from where(planned)
+        yield from limits(planned)
+
+
+def _told(run: Run, result: RunResult) -> Iterator[str]:
+    from concierge_calls.vapi.assistant import script, variable_values
+
+    first = next((row for row in result.results if row.status is not CallStatus.SKIPPED), None)
+    if first is None:
+        return
+    asked = CallRequest(index=first.index, provider=first.provider, request=first.request)
+    yield ""
+    if run.settings.assistant_id is None:
+        yield from script(asked, record=run.settings.record).splitlines()
+    else:
+        yield "Your own assistant is told these facts:"
+        yield from (f"- {name}: {value}" for name, value in variable_values(asked).items())
+    if result.stats.pending > 1:
+        yield ""
+        yield "These are the facts of the first provider; each of the others has its own."

@@ -1,0 +1,100 @@
+"""The live table: a run's events folded into a board, drawn four times a second where something changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import IO
+
+from concierge_calls.display import terminal
+from concierge_calls.display.board import Board
+from concierge_calls.display.cells import ASCII, UNICODE
+from concierge_calls.display.frame import frame
+from concierge_calls.display.ink import Ink
+from concierge_calls.display.screen import Screen
+from concierge_calls.display.shown import Display
+from concierge_calls.display.table import Line
+from concierge_calls.display.writer import Writer
+from concierge_calls.models import CallEvent, CallResult, RunResult
+
+EVERY = 0.25  # seconds between two frames
+
+
+class LiveTable(Display):
+    """An observer that shows a run as a table, drawn in place under what was said.
+
+    An event changes the board and waits for nobody; the thread that writes looks at the board when the terminal
+    takes the next frame, so one that is stopped costs nothing and shows the latest when it goes on.
+    """
+
+    def __init__(
+        self,
+        heard: Callable[[CallResult], str],
+        stream: IO[str],
+        environ: Mapping[str, str],
+        *,
+        size: Callable[[], tuple[int, int]] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        super().__init__(stream, Writer(stream, self._composed, EVERY), environ)
+        self._terminal = stream
+        self._size = size or (lambda: terminal.size(stream))
+        self._now = now
+        self._glyphs = UNICODE if terminal.shows_unicode(stream, environ) else ASCII
+        self._board = Board(heard)
+        self._held = threading.Lock()  # the board is folded by the event loop and looked at by the thread
+        self._screen = Screen(Ink(stream).painted, reflows=terminal.reflows(environ))
+        self._is_shown = False
+        self._notice = ""
+        self._suspension = terminal.Suspension(self._screen.forget)
+
+    def begin(self, result: RunResult, live: Iterable[CallEvent] = ()) -> None:
+        """Draw the run as it is before the first dial; `live` tells of calls that are on the line already."""
+        self._suspension.begin()
+        terminal.mute()
+        self.show(result, live)
+        super().begin(result)
+
+    def show(self, result: RunResult, live: Iterable[CallEvent] = ()) -> None:
+        """Draw the first frame; the next ones when `draw` is called, or four times a second after `begin`."""
+        self._board.begin(result, live, self._now())
+        self._is_shown = True
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw what has changed."""
+        self._writer.say("")
+
+    def announce(self, line: str) -> None:
+        """Say what happens next; it stays under the table, too, as long as that is shown."""
+        self._notice = line
+        self.say(line)
+
+    def close(self) -> None:
+        """Take the table away when everything is written; what is said afterwards is written at once."""
+        super().close()
+        if self._is_shown:
+            self._is_shown = False
+            self.draw()
+            self._suspension.end()
+            terminal.restore()
+
+    def _take(self, event: CallEvent) -> None:
+        with self._held:
+            self._board.fold(event)
+
+    def _composed(self, texts: Sequence[str]) -> str:
+        said = "".join(texts)
+        size = self._size()
+        if not self._is_shown:
+            return self._screen.erase(size) + said
+        if not terminal.is_in_foreground(self._terminal):  # a shell has it, and whatever we draw tears its lines
+            self._screen.forget()
+            return said
+        return self._screen.update(self._lines(*size), size, said)
+
+    def _lines(self, columns: int, rows: int) -> list[Line]:
+        with self._held:
+            view = self._board.view(rows, self._now())
+        return frame(view, columns, rows, self._glyphs, self._notice)

@@ -1,0 +1,87 @@
+"""Writes to a stream, during a run in a thread of its own, so that a stream that stalls holds up no call."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import IO
+
+log = logging.getLogger(__name__)
+
+Compose = Callable[[Sequence[str]], str]
+
+
+class Writer:
+    """Writes what is said in its order; a stream that is gone ends the writing and nothing else.
+
+    `compose` makes of what was said since it was last asked the text that is written. With `every`, a number of
+    seconds, it is asked that often while the thread runs, though nothing was said.
+    """
+
+    def __init__(self, stream: IO[str] | None, compose: Compose = "".join, every: float | None = None) -> None:
+        self._stream = stream
+        self._compose = compose
+        self._every = every
+        self._queue: SimpleQueue[str | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def say(self, text: str) -> None:
+        """Write the text, at once where no thread runs, else as soon as the stream takes it."""
+        if self._thread is None:
+            self._write([text])
+        else:
+            self._queue.put(text)
+
+    def start(self) -> None:
+        """Begin to write in a thread, so that `say` never waits."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="display", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Wait until everything is written, and write at once from here on."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _work(self) -> None:
+        texts: list[str | None] = []
+        while None not in texts:
+            texts = self._said()
+            self._write([text for text in texts if text is not None])
+
+    def _said(self) -> list[str | None]:
+        texts: list[str | None] = []
+        with suppress(Empty):
+            texts.append(self._queue.get(timeout=self._every))
+            while texts[-1] is not None:
+                texts.append(self._queue.get_nowait())
+        return texts
+
+    def _write(self, texts: Sequence[str]) -> None:
+        if self._stream is None:
+            return
+        try:
+            text = self._compose(texts)
+        except Exception:  # a fault in the drawing must not swallow the sentences that follow
+            log.exception("The run cannot be drawn any more; it goes on, and what is said is still written.")
+            self._compose, self._every = "".join, None
+            text = "".join(texts)
+        try:
+            if text:
+                self._put(self._stream, text)
+        except (OSError, ValueError):
+            self._stream = None
+
+    @staticmethod
+    def _put(stream: IO[str], text: str) -> None:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(stream, "encoding", None) or "ascii"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()

@@ -1,0 +1,53 @@
+"""How long calls had their lines, and what a minute on the line has cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from concierge_calls.journal.reading import PAGE, Reader
+from concierge_calls.journal.rows import moment
+
+RECENT = 1_000  # calls that tell what a minute costs now
+
+# A refused row was never on the line, and one that waits again is not, whatever its history says.
+_LINE_TIMES = """
+    WITH dialled AS (
+        SELECT idx, (
+            SELECT max(seq) FROM history
+            WHERE run_id = rows.run_id AND idx = rows.idx AND kind = 'call.dialing'
+        ) AS seq
+        FROM rows WHERE run_id = ? AND state IN ('ended', 'settled', 'uncertain') AND idx BETWEEN ? AND ?
+    )
+    SELECT (SELECT at FROM history WHERE seq = dialled.seq) AS taken, (
+        SELECT at FROM history
+        WHERE run_id = ? AND idx = dialled.idx AND seq > dialled.seq AND kind IN ('call.ended', 'call.settled')
+        ORDER BY kind = 'call.settled', seq DESC LIMIT 1
+    ) AS freed
+    FROM dialled ORDER BY idx
+"""
+_COST_A_MINUTE = """
+    SELECT total(cost) AS cost, total(duration) AS seconds FROM (
+        SELECT rows.cost, rows.duration
+        FROM attempts JOIN rows ON rows.run_id = attempts.run_id AND rows.idx = attempts.idx
+        WHERE NOT attempts.simulated AND attempts.state = 'settled' AND rows.attempt_id = attempts.id
+            AND rows.duration > 0 AND rows.cost IS NOT NULL
+        ORDER BY attempts.id DESC LIMIT ?
+    )
+"""
+
+
+def line_times(reader: Reader, run_id: str) -> Iterator[float]:
+    """For each call that was on the line, in the file's order, the seconds from its last dial until its line was free.
+
+    A call in doubt holds its line until it is given up.
+    """
+    rows = reader.fetch("SELECT count(*) AS number FROM rows WHERE run_id = ?", run_id)[0]["number"]
+    for first in range(0, rows, PAGE):
+        for row in reader.fetch(_LINE_TIMES, run_id, first, first + PAGE - 1, run_id):
+            yield max(0.0, (moment(row["freed"]) - moment(row["taken"])).total_seconds())
+
+
+def cost_a_minute(reader: Reader) -> float | None:
+    """What a minute on the line has cost in the latest real calls; None when nothing was paid for any."""
+    paid = reader.fetch(_COST_A_MINUTE, RECENT)[0]
+    return float(paid["cost"] / paid["seconds"] * 60) if paid["cost"] > 0 else None

@@ -1,0 +1,113 @@
+"""What is said when a run is over: how many, how long, what else it would have taken, what to do; and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+from concierge_calls.models import CallStatus, RunResult, RunStats
+from concierge_calls.plain import clock, count
+from concierge_calls.ranking import STATUS_WORDS
+
+# The counts, in the order in which a person reads them.
+COUNTED = {
+    "successful": CallStatus.COMPLETED,
+    "no_answer": CallStatus.NO_ANSWER,
+    "busy": CallStatus.BUSY,
+    "voicemail": CallStatus.VOICEMAIL,
+    "timed_out": CallStatus.TIMEOUT,
+    "failed": CallStatus.ERROR,
+    "uncertain": CallStatus.UNCERTAIN,
+    "cancelled": CallStatus.CANCELLED,
+    "skipped": CallStatus.SKIPPED,
+    "not_called": CallStatus.NOT_CALLED,
+    "pending": CallStatus.PENDING,
+    "in_progress": CallStatus.IN_PROGRESS,
+}
+# Statuses that somebody should look at: exit code 3.
+NEEDS_A_LOOK = ("failed", "timed_out", "uncertain", "cancelled", "unusable")
+WORTH_SAYING = 1.0  # seconds saved
+PAUSE = 2.0  # seconds from start to end in which nobody worked on the run; less is a clock that was set right
+
+
+def exit_code(run: RunResult) -> int:
+    """Return the exit code that says how the run went (README: exit codes; of several 4, then 5, 3, 0)."""
+    if run.run.stopped is not None:
+        return 4
+    if not run.run.dry_run and not run.run.finished:
+        return 5
+    figures = asdict(run.stats)
+    return 3 if any(figures[name] for name in NEEDS_A_LOOK) else 0
+
+
+def summary(run: RunResult, line_times: Iterable[float] = ()) -> Iterator[str]:
+    """Return the closing lines for a person: how many of each, how long, what it cost, what to do next.
+
+    `line_times` are the seconds that each call had its line, in the file's order; with them it is also said how long
+    the same calls would have taken one after the other, and in fixed windows, where that is longer.
+    """
+    stats, figures = run.stats, asdict(run.stats)
+    if run.run.dry_run:
+        yield f"{count(stats.total, 'provider')}: {stats.pending:,} would be called, {stats.skipped:,} not."
+        return
+    counts = [f"{figures[name]:,} {STATUS_WORDS[status]}" for name, status in COUNTED.items() if figures[name]]
+    yield f"{count(stats.total, 'provider')}: {', '.join(counts) or 'nobody'}."
+    if calls := stats.total - stats.skipped - stats.pending - stats.not_called:
+        simulated = " Simulated: no phone rang, nothing was spent." if run.run.simulated else ""
+        yield f"{', '.join(_facts(stats, calls, simulated=run.run.simulated))}.{simulated}"
+        if _can_compare(run):
+            yield from _otherwise(line_times, run.run.max_concurrent, stats.duration_ms / 1000)
+    yield from _next_steps(run)
+
+
+def _facts(stats: RunStats, calls: int, *, simulated: bool) -> Iterator[str]:
+    yield f"{clock(stats.duration_ms / 1000)} in all"
+    if calls > 1:
+        yield f"at most {count(stats.peak_concurrent, 'call')} at once"
+    if stats.average_call_duration:
+        average = clock(stats.average_call_duration)
+        yield f"{average} a conversation on average" if calls > 1 else f"{average} of conversation"
+    if stats.cost and not simulated:
+        yield f"${stats.cost:,.2f}" if stats.cost >= 0.01 else "less than a cent"
+
+
+def _can_compare(run: RunResult) -> bool:
+    # A call that still goes on has no line time yet, and one that was followed again after a pause has the pause in it.
+    info, stats = run.run, run.stats
+    if info.max_concurrent < 2 or info.ended_at is None or stats.in_progress:
+        return False
+    return abs((info.ended_at - info.started_at).total_seconds() - stats.duration_ms / 1000) <= PAUSE
+
+
+def _otherwise(line_times: Iterable[float], window: int, took: float) -> Iterator[str]:
+    """Say what the same calls would have taken, as far as that is longer than the seconds it took."""
+    calls, in_turn, in_windows, longest = 0, 0.0, 0.0, 0.0
+    for calls, seconds in enumerate(line_times, 1):
+        in_turn += seconds
+        longest = max(longest, seconds)
+        if calls % window == 0:
+            in_windows += longest
+            longest = 0.0
+    in_windows += longest
+    if calls < 2 or in_turn - took < WORTH_SAYING:
+        return
+    windows = f"; in fixed windows of {window:,}, {clock(in_windows)}" if in_windows - took >= WORTH_SAYING else ""
+    yield f"One after the other, the same calls would have taken {clock(in_turn)}{windows}."
+
+
+def _next_steps(run: RunResult) -> Iterator[str]:
+    stopped, stats = run.run.stopped, run.stats
+    if stopped is not None:
+        yield f"Stopped: {stopped.message}"
+    if stats.uncertain:
+        yield (
+            f"{count(stats.uncertain, 'phone')} may have rung although nothing was heard of the call;"
+            " nobody is called again by itself. Look them up in Vapi's dashboard, or look once more with:"
+            f" concierge-calls resume {run.run.id}"
+        )
+    if run.run.finished:
+        return
+    if run.run.simulated:
+        yield "A simulated run is not finished later, since its simulator is gone; start it again."
+    else:
+        yield f"To finish this run{' once that is mended' if stopped else ''}: concierge-calls resume {run.run.id}"

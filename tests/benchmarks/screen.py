@@ -1,0 +1,134 @@
+"""What a frame of the live table costs with ten rows and with ten thousand (python -m tests.benchmarks.screen)."""
+
+from __future__ import annotations
+
+import io
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from concierge_calls.display.live import LiveTable
+from concierge_calls.models import (
+    CallEvent,
+    CallRequest,
+    CallResult,
+    CallStatus,
+    EventKind,
+    Provider,
+    RunInfo,
+    RunResult,
+    RunStats,
+    ServiceRequest,
+)
+
+AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+SIZE = (80, 14)  # a screen that ten rows fill
+FRAMES = 400
+ROUNDS = 7
+LIMIT = 1.2
+LINES = 5
+STEPS = (EventKind.CALL_DIALING, EventKind.CALL_PLACED, EventKind.CALL_RINGING, EventKind.CALL_IN_PROGRESS)
+
+
+class Terminal(io.StringIO):
+    """A screen that forgets what was written."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+class Clock:
+    """A clock that goes on by a second a frame, so that each has something new to show."""
+
+    def __init__(self) -> None:
+        self.seconds = 0
+
+    def __call__(self) -> datetime:
+        self.seconds += 1
+        return AT + timedelta(seconds=self.seconds)
+
+
+def events(rows: int) -> list[CallEvent]:
+    """All that happens until the last calls are on the line."""
+    told: list[CallEvent] = []
+    for index in range(rows):
+        provider = Provider(name=f"Provider {index}", phone=f"+1864555{100 + index % 100:04}")
+        asked = CallRequest(index=index, provider=provider, request=ServiceRequest())
+        result = CallResult(index=index, provider=provider, request=asked.request, status=CallStatus.COMPLETED)
+        ends = index < rows - LINES
+        for kind in (*STEPS, *((EventKind.CALL_ENDED, EventKind.CALL_SETTLED) if ends else ())):
+            final = result if kind is EventKind.CALL_SETTLED else None
+            event = CallEvent(
+                seq=len(told), at=AT, run_id="r", kind=kind, index=index, request=asked, call_id="a", result=final
+            )
+            told.append(event)
+    return told
+
+
+def begun(rows: int, size: tuple[int, int]) -> LiveTable:
+    """A table that is shown; it has no thread, so that a frame is drawn when it is asked for."""
+    table = LiveTable(lambda _: "available, tomorrow at 9 AM, $110", Terminal(), {}, size=lambda: size, now=Clock())
+    run = RunInfo(
+        id="r",
+        started_at=AT,
+        ended_at=None,
+        via="direct",
+        simulated=False,
+        dry_run=False,
+        max_concurrent=LINES,
+        source="providers.csv",
+        version="0",
+        finished=False,
+    )
+    table.show(RunResult(run=run, stats=RunStats(total=rows, pending=rows), results=()))
+    return table
+
+
+def seconds(work: Callable[[], object], times: int) -> float:
+    """CPU seconds for each time."""
+    start = time.process_time()
+    for _ in range(times):
+        work()
+    return (time.process_time() - start) / times
+
+
+def main() -> None:
+    """Print the figures, and whether they keep the limit."""
+    few, many = (told(rows, SIZE) for rows in (10, 10_000))
+    rounds = [(seconds(few.draw, FRAMES), seconds(many.draw, FRAMES)) for _ in range(ROUNDS)]
+    ten, thousands = (statistics.median(column) for column in zip(*rounds, strict=True))
+    ratio = statistics.median(right / left for left, right in rounds)
+    print(f"CPU per frame at {SIZE[0]}x{SIZE[1]}, median of {ROUNDS} rounds of {FRAMES} frames, each a second later")
+    print(f"      10 rows  {ten * 1e3:6.3f} ms")
+    print(f"  10,000 rows  {thousands * 1e3:6.3f} ms, {ratio:.2f} times as much (limit {LIMIT})")
+    full = seconds(told(10_000, (120, 40)).draw, FRAMES)
+    print(f"  10,000 rows  {full * 1e3:6.3f} ms at 120x40; at 4 frames a second {full * 400:.2f} % of a core")
+    observed(10_000)
+    if ratio > LIMIT:
+        raise SystemExit(f"A frame costs {ratio:.2f} times as much with 10,000 rows as with 10.")
+
+
+def told(rows: int, size: tuple[int, int]) -> LiveTable:
+    """A table that has taken everything that happened."""
+    table = begun(rows, size)
+    for event in events(rows):
+        table(event)
+    return table
+
+
+def observed(rows: int) -> None:
+    """Print what the observer costs the event loop."""
+    table, all_of_them = begun(rows, SIZE), events(rows)
+    start = time.process_time()
+    for event in all_of_them:
+        table(event)
+    each = (time.process_time() - start) / len(all_of_them)
+    print(f"CPU per event in the event loop, {len(all_of_them):,} events: {each * 1e6:.1f} us")
+
+
+if __name__ == "__main__":
+    main()
