@@ -44,6 +44,15 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why a call failed that is not its number's fault, so that others may fail by it too."""
+
+    reason: Reason  # why the run is stopped for it, and what to mend
+    times: int = 3  # so many calls in a row that end for the same reason stop the run; 1: this one does
+    before: Stage = Stage.IN_PROGRESS  # what it kept the call from; one that came so far begins the row anew
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """One step of a call that is followed."""
 
@@ -51,6 +60,7 @@ class Progress:
     outcome: CallOutcome | None = None  # with ended (as far as known) and settled (final)
     verdict: Verdict = Verdict.FINAL  # with ended
     reason: Reason | None = None  # with a verdict that is not final: why
+    fault: Fault | None = None  # with ended
     body: bytes | None = None  # with ended and settled: the backend's own record, without keys to the call
 
 
@@ -88,6 +98,8 @@ class Backend(Protocol):
         leaves those alone that ring.
     12. A verdict other than FINAL or LOST is told only of a call of which nothing was ever heard.
     13. `follow` raises AccountRefused when the backend has long refused to tell of any call; the calls go on.
+    14. `turn` waits for as long as nobody can be reached, and nobody is dialled before a read was answered again.
+    15. Of a call that ended for a reason that is not its number's fault, ended has the fault.
     """
 
     @property
@@ -96,6 +108,9 @@ class Backend(Protocol):
 
     def now(self) -> datetime:
         """The time in the backend's clock."""
+
+    def latest_end(self, created_at: datetime) -> datetime:
+        """Until when at the latest a call that was created then is settled, if the backend can be asked; its clock."""
 
     def open(self) -> AbstractAsyncContextManager[None]:
         """Run whatever following needs while the context lasts."""

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import Any
 
 from concierge_calls.backend import Backend, Placed, Turn
-from concierge_calls.dialer import Dialer, Observer, OnError, harmless
-from concierge_calls.errors import PlacementError, PlacementInDoubt
+from concierge_calls.dialer import Dialer, Observer, OnError
+from concierge_calls.errors import PlacementInDoubt
 from concierge_calls.journal import Attempt, RunRecord
-from concierge_calls.lines import Line, Lines, Pace
-from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, CallStatus, Reason
+from concierge_calls.lines import Line, Lines, OnTheLine, Pace
+from concierge_calls.models import CallOutcome, CallResult, CallState, CallStatus, Reason
+from concierge_calls.stopping import OFFLINE_LIMIT, Stopping
 
-OFFLINE_LIMIT = 15 * 60.0  # seconds in which every dial failed and nobody was on the line
 LEAVING_LIMIT = 10.0
-
-T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,25 +44,18 @@ class Caller:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.stopped: Reason | None = None  # the account's or our own fault that ended the dialling
-        self.interrupted = False  # whether the dialling ended before everybody was called
         self._record = record
         self._backend = backend
         self._lines = lines
         self._rules = rules
+        self._sleep = sleep
+        self._stopping = Stopping()
         self._pace = Pace(rules.start_interval, sleep=sleep, monotonic=monotonic)
         self._dialer = Dialer(
-            record,
-            backend,
-            self._pace,
-            observer=harmless(observer),
-            on_error=harmless(on_error or _nobody),
-            on_refused=self._stop,
-            sleep=sleep,
+            record, backend, self._pace, self._stopping, observer=observer, on_error=on_error, sleep=sleep
         )
-        self._stopping = asyncio.Event()
         self._changed = asyncio.Event()  # a call left the line, so its row may have come back to be called
-        self._on_the_line: dict[int, str | None] = {}  # attempt -> call id, from the dial to the end
+        self._on_the_line = OnTheLine(backend.latest_end)
         self._calls: set[asyncio.Task[None]] = set()
         self._followers: dict[str, asyncio.Task[None]] = {}  # call id -> who follows it
         self._requests: set[asyncio.Task[None]] = set()  # those of them whose request to dial is in flight
@@ -78,9 +66,27 @@ class Caller:
         return f"<Caller {len(self._on_the_line)} on the line, {len(self._calls)} followed, {self._lines!r}>"
 
     @property
+    def stopped(self) -> Reason | None:
+        """The account's or our own fault that ended the dialling."""
+        return self._stopping.reason
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the dialling ended before everybody was called, and not for such a fault."""
+        return self._stopping.interrupted
+
+    @property
     def on_the_line(self) -> int:
         """How many calls may be ringing or talking now."""
         return len(self._on_the_line)
+
+    def latest_end(self) -> datetime | None:
+        """Until when at the latest those on the line are settled, in this machine's clock; None with nobody on it.
+
+        It may be later for as long as the backend cannot be asked.
+        """
+        latest = self._on_the_line.latest_end()
+        return None if latest is None else datetime.now(UTC) + (latest - self._backend.now())
 
     async def call_all(self) -> None:
         """Call everybody who is left to call; returns when each call is settled, or was left to `resume`.
@@ -90,15 +96,15 @@ class Caller:
         """
         async with self._backend.open():
             await self._work_off()
-            await self._work_off()  # what is in doubt is looked for once more, and may have to be dialled after all
+            if not self._stopping.offline:
+                await self._work_off()  # what is in doubt is looked for once more, and may be dialled after all
 
     def drain(self) -> None:
         """Dial nobody new; the calls on the line are followed to their end, or hung up if the rules say so."""
-        self.interrupted = True
-        self._stopping.set()
+        self._stopping.interrupt()
         self._changed.set()
         if self._rules.hang_up:
-            for call_id in filter(None, list(self._on_the_line.values())):
+            for call_id in self._on_the_line.call_ids():
                 self._backend.hang_up(call_id)
 
     async def leave(self) -> None:
@@ -129,10 +135,10 @@ class Caller:
     # Who is next
 
     async def _next(self) -> tuple[Attempt, Turn, Line] | None:
-        while (line := await self._unless_stopping(self._lines.take())) is not None:
+        while (line := await self._stopping.unless(self._lines.take())) is not None:
             claimed, more = None, False
             try:
-                claimed, more = await self._claim_in_turn()
+                claimed, more = await self._claim_in_turn(line)
             finally:
                 if claimed is None:
                     line.free()
@@ -142,15 +148,16 @@ class Caller:
                 return None
         return None
 
-    async def _claim_in_turn(self) -> tuple[tuple[Attempt, Turn] | None, bool]:
-        await self._unless_stopping(self._pace.wait())
-        self._give_up_when_offline()
-        turn = await self._unless_stopping(self._backend.turn())
+    async def _claim_in_turn(self, line: Line) -> tuple[tuple[Attempt, Turn] | None, bool]:
+        await self._stopping.unless(self._pace.wait())
+        turn = await self._turn()
         if turn is None:
             return None, False
         attempt = None
         try:
-            if self._pace.left and not self._stopping.is_set():
+            if self._stopping.is_set:
+                return None, False
+            if self._pace.left or not line.dial():
                 return None, True  # a call could not be placed while this one waited for its turn
             self._changed.clear()
             attempt, more = await self._claim()
@@ -159,49 +166,41 @@ class Caller:
                 turn.release(unused=True)
         return (None if attempt is None else (attempt, turn)), more
 
+    async def _turn(self) -> Turn | None:
+        if self._pace.failing_for >= OFFLINE_LIMIT and not self._on_the_line:
+            self._stopping.give_up()
+        giving_up = asyncio.ensure_future(self._give_up_in_time())
+        try:
+            return await self._stopping.unless(self._backend.turn())
+        finally:
+            giving_up.cancel()
+
+    async def _give_up_in_time(self) -> None:
+        await self._sleep(OFFLINE_LIMIT)
+        while self._on_the_line:
+            self._changed.clear()
+            await self._changed.wait()
+        self._stopping.give_up()
+
     async def _claim(self) -> tuple[Attempt | None, bool]:
         # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.
-        if self._stopping.is_set():
-            return None, False
         claim = await self._record.claim(at=self._backend.now(), redial_after=self._rules.redial_after)
         for row, asked, reason in claim.skipped:
             outcome = CallOutcome(status=CallStatus.SKIPPED, error=reason)
             self._dialer.tell(row, asked, result=CallResult.of(asked, outcome))
         if claim.attempt is None or claim.event is None:
             return None, bool(claim.skipped)
-        self._on_the_line[claim.attempt.id] = None
+        self._on_the_line.add(claim.attempt.id, claim.attempt.dialed_at)
         self._pace.dialled()
         self._dialer.tell(claim.event, claim.attempt.asked)
         return claim.attempt, True
 
     async def _more_may_come(self) -> bool:
         # A call that was never dialled after all puts its row back, so more may come until every call has ended.
-        if self._stopping.is_set() or not (self._on_the_line or self._changed.is_set()):
+        if self._stopping.is_set or not (self._on_the_line or self._changed.is_set()):
             return False
         await self._changed.wait()
         return True
-
-    def _give_up_when_offline(self) -> None:
-        if not self._on_the_line and self._pace.failing_for >= OFFLINE_LIMIT:
-            log.warning("Nobody could be dialled for 15 minutes, so the run stops here.")
-            self.interrupted = True
-            self._stopping.set()
-
-    def _stop(self, reason: Reason) -> None:
-        self.stopped = self.stopped or reason
-        self._stopping.set()
-
-    async def _unless_stopping(self, waiting: Coroutine[Any, Any, T]) -> T | None:
-        work = asyncio.ensure_future(waiting)
-        stop = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-            work.cancel()  # does nothing to work that is done
-        with suppress(asyncio.CancelledError):
-            return await work
-        return None
 
     # Each call
 
@@ -215,37 +214,41 @@ class Caller:
 
     async def _dial(self, attempt: Attempt, turn: Turn, line: Line) -> None:
         try:
-            placed = await self._place(attempt, turn)
+            placed = await self._place(attempt, turn, line)
             if placed is not None:
                 await self._follow(attempt, placed, line)
         finally:
             self._off_the_line(attempt, line)
 
-    async def _place(self, attempt: Attempt, turn: Turn) -> Placed | None:
+    async def _place(self, attempt: Attempt, turn: Turn, line: Line) -> Placed | None:
         placed = doubt = None
         try:
-            placed = await self._dialer.place(attempt, turn)
+            placed = await self._dialer.place(attempt, turn, line)
         except PlacementInDoubt as error:
             doubt = error
         self._requests.discard(asyncio.current_task())
         if self._leaving:  # only a call that waits for a line is followed, so that it is taken back
             return placed if placed is not None and placed.blocked else None
-        return placed if doubt is None else await self._dialer.look_for(attempt, doubt)
+        return placed if doubt is None else await self._look_for(attempt, doubt, line)
+
+    async def _look_for(self, attempt: Attempt, doubt: PlacementInDoubt, line: Line | None) -> Placed | None:
+        return await self._dialer.look_for(attempt, doubt, lambda: self._off_the_line(attempt, line))
 
     async def _follow(self, attempt: Attempt, placed: Placed, line: Line | None) -> None:
         if line is not None:
-            self._on_the_line[attempt.id] = placed.call_id
-        if self._stopping.is_set() and self._rules.hang_up and self.interrupted:
+            line.hold()
+            self._on_the_line.add(attempt.id, placed.created_at, placed.call_id)
+        if self._stopping.is_set and self._rules.hang_up and self.interrupted:
             self._backend.hang_up(placed.call_id)
         if (task := asyncio.current_task()) is not None:
             self._followers[placed.call_id] = task
         try:
-            await self._dialer.follow(attempt, placed, lambda: self._off_the_line(attempt, line))
+            await self._dialer.follow(attempt, placed, line, lambda: self._off_the_line(attempt, line))
         finally:
             self._followers.pop(placed.call_id, None)
 
     def _off_the_line(self, attempt: Attempt, line: Line | None) -> None:
-        self._on_the_line.pop(attempt.id, None)
+        self._on_the_line.remove(attempt.id)
         if line is not None:
             line.free()
         self._changed.set()
@@ -263,7 +266,7 @@ class Caller:
             line = None
             if attempt.state is not CallState.ENDED:  # the line of a call that has ended is free
                 line = self._lines.occupy()
-                self._on_the_line[attempt.id] = attempt.call_id
+                self._on_the_line.add(attempt.id, attempt.created_at or attempt.dialed_at, attempt.call_id)
             self._start(group, self._recover(attempt, placed, line))
 
     async def _look(self, doubtful: list[Attempt]) -> dict[str, Placed]:
@@ -278,7 +281,7 @@ class Caller:
     async def _recover(self, attempt: Attempt, placed: Placed | None, line: Line | None) -> None:
         try:
             if placed is None:
-                placed = await self._dialer.look_for(attempt, PlacementInDoubt(code="interrupted"))
+                placed = await self._look_for(attempt, PlacementInDoubt(code="interrupted"), line)
             elif attempt.state in (CallState.DIALING, CallState.UNCERTAIN):
                 await self._dialer.keep(attempt, placed, adopted=attempt.state is CallState.UNCERTAIN)
             if placed is not None:
@@ -292,7 +295,3 @@ def _receipt(attempt: Attempt) -> Placed | None:
         return None
     created_at = attempt.created_at or attempt.dialed_at
     return Placed(call_id=attempt.call_id, created_at=created_at, rang=attempt.rang)
-
-
-def _nobody(error: PlacementError, asked: CallRequest, index: int) -> None:
-    """Take an error that nobody asked to be told of."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,9 +16,10 @@ from concierge_calls.errors import (
     PlacementError,
     PlacementInDoubt,
     ReadFailed,
+    ReadRefused,
 )
 from concierge_calls.journal import Attempt, HistoryRow, RunRecord
-from concierge_calls.lines import Pace
+from concierge_calls.lines import Line, Pace
 from concierge_calls.models import (
     AnalysisStatus,
     CallEvent,
@@ -31,9 +31,11 @@ from concierge_calls.models import (
     EventKind,
     Reason,
 )
+from concierge_calls.stopping import OFFLINE_LIMIT, Stopping
 
 # A call in doubt is looked for so many seconds after its reply was lost; its line is held as long.
 LOOK_AFTER = (1.0, 3.0, 10.0, 30.0, 60.0, 120.0)
+LOOK_AGAIN = 30.0  # seconds; after the last one, for as long as that was not answered
 LOOK_BACK = timedelta(minutes=10)  # how far this machine's clock may be off
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,8 @@ Observer = Callable[[CallEvent], object]
 OnError = Callable[[PlacementError, CallRequest, int], object]
 
 STEPS = {Stage.RINGING: EventKind.CALL_RINGING, Stage.IN_PROGRESS: EventKind.CALL_IN_PROGRESS}
-NO_LINE = "no_line"  # the code of a refusal for lack of lines
+# The codes of a refusal for lack of lines; a backend that takes no more requests may mean its lines.
+LACKS_LINES = frozenset({"no_line", "rate_limit"})
 PUT_BACK = frozenset({Verdict.NO_LINE, Verdict.WITHDRAWN, Verdict.ACCOUNT})
 
 
@@ -54,18 +57,18 @@ class Dialer:
         record: RunRecord,
         backend: Backend,
         pace: Pace,
+        stopping: Stopping,
         *,
         observer: Observer,
-        on_error: OnError,
-        on_refused: Callable[[Reason], object],
+        on_error: OnError | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._record = record
         self._backend = backend
         self._pace = pace
-        self._observer = observer
-        self._on_error = on_error
-        self._on_refused = on_refused
+        self._observer = harmless(observer)
+        self._on_error = harmless(on_error) if on_error else _nobody
+        self._stopping = stopping
         self._sleep = sleep
 
     def tell(
@@ -91,7 +94,7 @@ class Dialer:
         )
         self._observer(event)
 
-    async def place(self, attempt: Attempt, turn: Turn) -> Placed | None:
+    async def place(self, attempt: Attempt, turn: Turn, line: Line) -> Placed | None:
         """Send the request once; None when nobody is to be followed, which the journal then knows.
 
         Raises PlacementInDoubt when the phone may have rung; the journal still says `dialing`.
@@ -101,11 +104,13 @@ class Dialer:
         except PlacementInDoubt:
             raise
         except PlacementError as error:
-            await self._not_placed(attempt, error)
+            await self._not_placed(attempt, error, line)
             return None
         finally:
             turn.release()
-        self._pace.placed()
+        self._pace.answered()
+        if placed.blocked:
+            line.refused()
         await self.keep(attempt, placed)
         return placed
 
@@ -114,43 +119,72 @@ class Dialer:
         row = await self._record.placed(attempt, placed.call_id, placed.created_at, adopted=adopted)
         self.tell(row, attempt.asked, call_id=placed.call_id)
 
-    async def look_for(self, attempt: Attempt, error: PlacementInDoubt) -> Placed | None:
-        """Look for a call in doubt until it is found or its time is over, when it becomes uncertain."""
-        lost_at = self._backend.now()
+    async def look_for(
+        self, attempt: Attempt, error: PlacementInDoubt, off_the_line: Callable[[], object]
+    ) -> Placed | None:
+        """Look for a call in doubt until it is found or its time is over, when it becomes uncertain.
+
+        A look that was not answered says nothing, so the last one is taken again until it is, but off the line. None
+        too when Vapi was out of reach for long; then the journal still says `dialing`, and a resume looks for it.
+        """
+        lost_at = _monotonic()
+        found: dict[str, Placed] | None = None
         for moment in LOOK_AFTER:
-            await self._sleep(max(0.0, moment - (self._backend.now() - lost_at).total_seconds()))
-            if (placed := (await self.find([attempt])).get(attempt.key)) is not None:
-                await self.keep(attempt, placed)
-                return placed
-        await self._doubt(attempt, CallOutcome(status=CallStatus.UNCERTAIN, error=_reason(error)))
-        self._on_error(error, attempt.asked, attempt.asked.index)
+            await self._sleep(max(0.0, lost_at + moment - _monotonic()))
+            if found := await self._look([attempt]):
+                break
+        else:
+            found = await self._look_on(attempt, found, off_the_line, lost_at + OFFLINE_LIMIT)
+        if found:
+            await self.keep(attempt, found[attempt.key])
+            return found[attempt.key]
+        if found is not None:
+            await self._doubt(attempt, CallOutcome(status=CallStatus.UNCERTAIN, error=_reason(error)))
+            self._on_error(error, attempt.asked, attempt.asked.index)
         return None
 
     async def find(self, attempts: Sequence[Attempt]) -> dict[str, Placed]:
         """Look once for these attempts' calls, by their keys; a look that failed finds nothing."""
-        since = min(attempt.dialed_at for attempt in attempts) - LOOK_BACK
-        with suppress(ReadFailed):
-            found = await self._backend.find([attempt.key for attempt in attempts], since)
-            rang = {attempt.key: attempt.rang for attempt in attempts}
-            return {key: replace(placed, rang=rang[key]) for key, placed in found.items()}
-        return {}
+        return await self._look(attempts) or {}
 
-    async def follow(self, attempt: Attempt, placed: Placed, off_the_line: Callable[[], object]) -> None:
+    async def _look(self, attempts: Sequence[Attempt]) -> dict[str, Placed] | None:
+        since = min(attempt.dialed_at for attempt in attempts) - LOOK_BACK
+        try:
+            found = await self._backend.find([attempt.key for attempt in attempts], since)
+        except ReadRefused:  # whoever says no goes on saying no
+            return {}
+        except ReadFailed:
+            return None
+        rang = {attempt.key: attempt.rang for attempt in attempts}
+        return {key: replace(placed, rang=rang[key]) for key, placed in found.items()}
+
+    async def _look_on(
+        self, attempt: Attempt, found: dict[str, Placed] | None, off_the_line: Callable[[], object], until: float
+    ) -> dict[str, Placed] | None:
+        while found is None and not self._stopping.offline and _monotonic() < until:
+            off_the_line()
+            await self._sleep(LOOK_AGAIN)
+            found = await self._look([attempt])
+        return found
+
+    async def follow(
+        self, attempt: Attempt, placed: Placed, line: Line | None, off_the_line: Callable[[], object]
+    ) -> None:
         """Follow the call until its result is final; `off_the_line` is called as soon as it has ended."""
         try:
-            await self._follow(attempt, placed, off_the_line)
+            await self._follow(attempt, placed, line, off_the_line)
         except AccountRefused as error:  # the call goes on, and a resume follows it
-            self._on_refused(_reason(error))
+            self._stopping.refuse(_reason(error))
 
-    async def _follow(self, attempt: Attempt, placed: Placed, off_the_line: Callable[[], object]) -> None:
+    async def _follow(
+        self, attempt: Attempt, placed: Placed, line: Line | None, off_the_line: Callable[[], object]
+    ) -> None:
         async for progress in self._backend.follow(placed):
-            if progress.verdict is Verdict.FINAL:  # it did get a line
-                self._pace.succeeded()
+            if line is not None and progress.verdict is Verdict.FINAL:
+                line.served()
             if progress.stage is Stage.ENDED:
-                await self._end(attempt, placed, progress)
+                await self._end(attempt, placed, progress, line)
                 off_the_line()
-                if progress.verdict is Verdict.FINAL:
-                    self._pace.line_freed()
             elif progress.stage is Stage.SETTLED:
                 await self._settle(attempt, placed, progress)
             else:
@@ -158,12 +192,14 @@ class Dialer:
                 if row is not None:
                     self.tell(row, attempt.asked, call_id=placed.call_id)
 
-    async def _not_placed(self, attempt: Attempt, error: PlacementError) -> None:
+    async def _not_placed(self, attempt: Attempt, error: PlacementError, line: Line) -> None:
         # Nobody else may be dialled on the strength of a row that is put back before everybody holds off or stops.
         if isinstance(error, ComeBackLater):
-            self._pace.hold_off(error.retry_after, lacks_line=error.code == NO_LINE)
-        elif isinstance(error, AccountRefused):
-            self._on_refused(_reason(error))
+            self._come_back(error, line)
+        else:
+            self._pace.answered()
+        if isinstance(error, AccountRefused):
+            self._stopping.refuse(_reason(error))
         if isinstance(error, NumberRefused):
             result = self._result(attempt, CallOutcome(status=CallStatus.ERROR, error=_reason(error)))
             self.tell(await self._record.refused(attempt, result), attempt.asked, result=result)
@@ -172,12 +208,23 @@ class Dialer:
         if not isinstance(error, ComeBackLater):
             self._on_error(error, attempt.asked, attempt.asked.index)
 
-    async def _end(self, attempt: Attempt, placed: Placed, progress: Progress) -> None:
+    def _come_back(self, error: ComeBackLater, line: Line) -> None:
+        if error.code in LACKS_LINES:
+            self._pace.answered()
+            line.refused()
+        if error.retry_after is not None:
+            self._pace.hold_off(error.retry_after)
+        elif error.code not in LACKS_LINES:
+            self._pace.failed()
+
+    async def _end(self, attempt: Attempt, placed: Placed, progress: Progress, line: Line | None) -> None:
         verdict = progress.verdict
+        if attempt.state is not CallState.ENDED:  # that one ended under an earlier process, long before the others
+            self._stopping.ended(progress)
         if verdict is Verdict.LOST:
             await self._lose(attempt, placed, progress.reason)
         elif verdict in PUT_BACK or (verdict is Verdict.START_FAILED and not attempt.failed_starts):
-            await self._put_back(attempt, verdict, progress.reason)
+            await self._put_back(attempt, verdict, progress.reason, line)
         else:
             await self._keep_end(attempt, placed, progress)
             if verdict is not Verdict.FINAL:
@@ -194,12 +241,12 @@ class Dialer:
         lost = PlacementInDoubt(reason.message if reason else None, "lost")
         self._on_error(lost, attempt.asked, attempt.asked.index)
 
-    async def _put_back(self, attempt: Attempt, verdict: Verdict, reason: Reason | None) -> None:
+    async def _put_back(self, attempt: Attempt, verdict: Verdict, reason: Reason | None, line: Line | None) -> None:
         why = Reason(verdict.value, reason.message if reason else "The call was never dialled.")
         if verdict is Verdict.ACCOUNT:
-            self._on_refused(reason or why)
-        elif verdict is not Verdict.START_FAILED:
-            self._pace.hold_off(None, lacks_line=True)
+            self._stopping.refuse(reason or why)
+        elif verdict is not Verdict.START_FAILED and line is not None:
+            line.refused()
         await self._record.void(attempt, why)
         if verdict is Verdict.ACCOUNT:
             self._on_error(AccountRefused(why.message, (reason or why).code), attempt.asked, attempt.asked.index)
@@ -228,6 +275,14 @@ class Dialer:
 
 def _reason(error: PlacementError) -> Reason:
     return Reason(error.code, error.message)
+
+
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _nobody(*_: object) -> None:
+    """Take an error that nobody asked to be told of."""
 
 
 def harmless(callback: Callable[..., object]) -> Callable[..., None]:

@@ -8,19 +8,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from concierge_calls.backend import Identity, Placed, Progress, Stage, Turn, Verdict
 from concierge_calls.errors import AccountRefused, BackendUnreachable, ReadFailed, ReadRefused, RunRefused
-from concierge_calls.models import CallMethod, CallOutcome, CallRequest, CallStatus, Reason
+from concierge_calls.models import CallMethod, CallRequest
 from concierge_calls.vapi.assistant import duration_limit
 from concierge_calls.vapi.client import VapiClient
-from concierge_calls.vapi.following import Do, Life, Pace, Step, after_the_end, moments_passed, on_the_line, was_heard
+from concierge_calls.vapi.following import Do, Life, Pace, Step, after_the_end, moments_passed, on_the_line
 from concierge_calls.vapi.gate import Priority, Ticket
 from concierge_calls.vapi.hangup import HangUp
-from concierge_calls.vapi.outcomes import OURS, Expected, analysis_complete, analysis_due, outcome, verdict
+from concierge_calls.vapi.outcomes import OURS, Expected
 from concierge_calls.vapi.request import create_body
 from concierge_calls.vapi.schemas import Assistant, Call
+from concierge_calls.vapi.telling import awaits_analysis, progress
 from concierge_calls.vapi.watch import Watch, pages, stamp
 
 T = TypeVar("T")
@@ -37,23 +39,6 @@ _REFUSALS: Final = {
 }
 _REFUSALS[400] = _REFUSALS[422] = _REFUSALS[404]
 _ANY_REFUSAL: Final = "Vapi refused to tell about the {thing} (HTTP {status}). Check VAPI_API_KEY and {setting}."
-
-_WITHDRAWN: Final = Reason(
-    "withdrawn", "The call waited for a free line, and was taken back before anybody's phone rang."
-)
-_LOST: Final = Reason(
-    "lost",
-    "Vapi no longer knows this call, so nobody can say whether the phone rang. "
-    "Look for it in Vapi's dashboard; it is dialled again only with --redial-uncertain.",
-)
-_HEARD: Final = (
-    "Vapi names a reason for which it dials nobody, and yet the phone rang, so it is not dialled again. "
-    "Look at the call in Vapi's dashboard before calling again."
-)
-_UNENDING: Final = Reason(
-    "timeout",
-    "The call did not end although it was hung up, and may still be on the line. Look at it in Vapi's dashboard.",
-)
 
 
 class VapiBackend:
@@ -115,6 +100,10 @@ class VapiBackend:
         """The time in Vapi's clock."""
         return self._client.clock.now()
 
+    def latest_end(self, created_at: datetime) -> datetime:
+        """The call's deadline, and what it takes to give it up and to wait for its analysis."""
+        return self._deadline(created_at) + timedelta(seconds=self._pace.stuck + self._analysis_timeout)
+
     def open(self) -> AbstractAsyncContextManager[None]:
         """Run the change feed while the context lasts."""
         return self._watch.open()
@@ -136,8 +125,13 @@ class VapiBackend:
         return Identity(number=number.number, name=number.name, assistant=own)
 
     async def turn(self) -> Ticket:
-        """Wait for a create's turn at the gate."""
-        return await self._client.gate.enter(Priority.CREATE)
+        """Wait for a create's turn at the gate, and for Vapi while it is out of reach."""
+        while True:
+            await self._client.reach.wait(partial(self._client.get_phone_number, self._phone_number_id))
+            ticket = await self._client.gate.enter(Priority.CREATE)
+            if not self._client.reach.is_lost:
+                return ticket
+            ticket.release(unused=True)
 
     async def place(self, request: CallRequest, key: str, turn: Turn) -> Placed:
         """Send one `POST /call` and no second one; raises what the client makes of the answer, a PlacementError."""
@@ -164,16 +158,16 @@ class VapiBackend:
 
     async def follow(self, placed: Placed) -> AsyncIterator[Progress]:
         """Tell how the call comes on, from whatever it is at now to its final outcome."""
-        life = self._watch.follow(placed, self._deadline(placed))
+        life = self._watch.follow(placed, self._deadline(placed.created_at))
         if placed.call_id in self._unwanted:
             self._unwanted.discard(placed.call_id)
             life.unwanted = True
         try:
             is_last = False
             while not is_last:
-                progress = await self._next(life)
-                yield progress
-                is_last = progress.stage is Stage.SETTLED or progress.verdict is not Verdict.FINAL
+                told = await self._next(life)
+                yield told
+                is_last = told.stage is Stage.SETTLED or told.verdict is not Verdict.FINAL
         finally:
             self._watch.leave(life)
 
@@ -212,9 +206,9 @@ class VapiBackend:
             blocked=call.subscription_limits.concurrency_blocked,
         )
 
-    def _deadline(self, placed: Placed) -> datetime:
+    def _deadline(self, created_at: datetime) -> datetime:
         allowed = self._pace.ringing + duration_limit(self._call_timeout) + self._pace.slack
-        return placed.created_at + timedelta(seconds=allowed)
+        return created_at + timedelta(seconds=allowed)
 
     # What comes of a call
 
@@ -237,7 +231,7 @@ class VapiBackend:
     def _step(self, life: Life) -> Step:
         if life.told is not Stage.ENDED:
             return on_the_line(life, self.now(), self._watch.sweep)
-        return after_the_end(life, self.now(), self._analysis_timeout, awaited=self._awaits_analysis(life))
+        return after_the_end(life, self.now(), self._analysis_timeout, awaited=awaits_analysis(life, self._expects))
 
     def _ask(self, life: Life) -> None:
         if life.told is Stage.ENDED:
@@ -246,52 +240,9 @@ class VapiBackend:
         else:
             self._watch.ask_soon(life, Priority.SWEEP)
 
-    def _awaits_analysis(self, life: Life) -> bool:
-        call = life.call
-        return (
-            call is not None
-            and not life.given_up
-            and analysis_due(call, self._expects)
-            and not analysis_complete(call, self._expects)
-        )
-
     def _progress(self, life: Life, step: Step) -> Progress:
-        if step.do is Do.LOSE:
-            known = CallOutcome(status=CallStatus.UNCERTAIN, error=_LOST)
-            return Progress(stage=Stage.ENDED, outcome=known, verdict=Verdict.LOST, reason=_LOST, body=_body(life))
         if step.do is Do.GIVE_UP:
             self._warn(f"Call {life.id} did not end although it was hung up; look at it in Vapi's dashboard.")
-        return self._step_to(life, step.stage)
-
-    def _step_to(self, life: Life, stage: Stage) -> Progress:
-        life.told = stage
-        if stage not in (Stage.ENDED, Stage.SETTLED):
-            return Progress(stage=stage)
-        result = self._outcome(life)
-        found = Verdict.FINAL if life.given_up else _verdict(life)
-        reason = None if found is Verdict.FINAL else _WITHDRAWN if found is Verdict.WITHDRAWN else result.error
-        return Progress(stage=stage, outcome=result, verdict=found, reason=reason, body=_body(life))
-
-    def _outcome(self, life: Life) -> CallOutcome:
-        if life.given_up or life.call is None:
-            started_at = life.call.started_at if life.call else None
-            return CallOutcome(status=CallStatus.TIMEOUT, started_at=started_at, error=_UNENDING)
-        known = outcome(
-            life.call,
-            self._expects,
-            waited=self._awaits_analysis(life) and life.told is Stage.SETTLED,
-            base_url=self._client.base_url,
-            cut=life.cut,
-        )
-        denied = was_heard(life) and verdict(life.call.ended_reason) not in (Verdict.FINAL, Verdict.WITHDRAWN)
-        return replace(known, error=Reason(known.error.code, _HEARD)) if denied and known.error else known
-
-
-def _verdict(life: Life) -> Verdict:
-    """What the end means for the row; that a waiting call was deleted lets it be placed again only if we did it."""
-    found = Verdict.FINAL if was_heard(life) else verdict(life.call.ended_reason if life.call else None)
-    return Verdict.FINAL if found is Verdict.WITHDRAWN and not life.deleted else found
-
-
-def _body(life: Life) -> bytes | None:
-    return life.call.stored() if life.call else None
+        if step.do is not Do.LOSE:
+            life.told = step.stage
+        return progress(life, step, self._expects, self._client.base_url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 import random
@@ -20,8 +19,9 @@ from concierge_calls.vapi import faults
 from concierge_calls.vapi.clock import VapiClock
 from concierge_calls.vapi.gate import Gate, Priority, Ticket
 from concierge_calls.vapi.patience import LONGEST_TRY, AskAgain, Patience
+from concierge_calls.vapi.reach import Reach
 from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
-from concierge_calls.vapi.wire import Wire
+from concierge_calls.vapi.wire import Wire, is_loopback, safe_address
 
 T = TypeVar("T")
 _M = TypeVar("_M", bound=BaseModel)
@@ -60,6 +60,8 @@ class VapiClient:
             raise SettingsError("VAPI_API_KEY has a character that no key has; copy it anew from Vapi's dashboard.")
         self.gate = gate
         self.clock = clock or VapiClock()
+        self.reach = Reach()
+        self._refusals = 0  # for too many requests
         self._key = api_key
         self._base = httpx.URL(base_url)
         self._sleep = sleep
@@ -70,7 +72,7 @@ class VapiClient:
             # The gate bounds what is in flight; a connection kept for longer may be closed by Vapi as we send.
             limits=httpx.Limits(max_connections=None, keepalive_expiry=5.0),
             follow_redirects=False,
-            trust_env=not _is_loopback(self._base.host),
+            trust_env=not is_loopback(self._base.host),
             event_hooks={"response": [self._learn_time]},
         )
 
@@ -104,9 +106,12 @@ class VapiClient:
             try:
                 response = await self._send(request, LONGEST_TRY)
             except Exception as error:
+                self.reach.lost()
                 raise wire.fault_of(error) from error
         if response.is_success:
             return _placed(response.content)
+        if response.is_server_error:
+            self.reach.lost()
         raise faults.fault_of(response.status_code, response.headers, response.content, hide=self._key)
 
     # Vapi: GET /call/{id}.
@@ -137,7 +142,7 @@ class VapiClient:
         Raises ReadFailed when there was no answer, ReadRefused when the address is neither https nor loopback.
         """
         what = "the end of a call"
-        request = self._http.build_request("POST", _safe(control_url), json={"type": "end-call"})
+        request = self._http.build_request("POST", safe_address(control_url), json={"type": "end-call"})
         with await self.gate.enter(Priority.HANG_UP):
             try:
                 response = await self._send(request, LONGEST_TRY)
@@ -175,11 +180,16 @@ class VapiClient:
 
         async def once() -> T:
             with await self.gate.enter(priority):
+                refusals = self._refusals
                 try:
                     response = await self._send(self._request(method, path, params=params), limit.one_try())
                 except _LOST as error:
                     raise AskAgain(what, type(error).__name__) from error
-            return self._answer(what, response, read)
+            answer = self._answer(what, response, read)
+            self.reach.found()
+            if refusals == self._refusals:  # who still answers reads has not refused creates for their number a minute
+                self.gate.lift()
+            return answer
 
         again = retry_if_exception_type(AskAgain)
         return await AsyncRetrying(retry=again, stop=limit.stop, wait=limit.wait, sleep=self._sleep, reraise=True)(once)
@@ -193,6 +203,7 @@ class VapiClient:
                 raise AskAgain(what, "an answer that cannot be read") from error
         said_no = response.is_client_error and status not in _ASK_AGAIN and faults.vapi_words(body) is not None
         if said_no or status in (401, 403):
+            self.reach.found()
             raise faults.refused_to_show(what, status, body, hide=self._key)
         raise AskAgain(what, f"HTTP {status}", self._asked_to_wait(response))
 
@@ -218,8 +229,11 @@ class VapiClient:
         async with asyncio.timeout(seconds):
             response = await self._http.send(request)
         if response.status_code == 429 and self._is_vapi(request) and not faults.lacks_lines(response.content):
-            # Vapi counts by the minute, so the calls on the line are not left out of sight for longer.
-            self.gate.pause(min(self._asked_to_wait(response) or 0.0, _LONGEST_PAUSE))
+            # Vapi counts by the minute, so the calls on the line are not left out of sight for longer. A create that is
+            # refused so may have lacked a line, so reads only wait when one of them is refused, too.
+            self._refusals += 1
+            seconds = min(self._asked_to_wait(response) or 0.0, _LONGEST_PAUSE)
+            self.gate.pause(seconds, creates_only=request.method == "POST")
         return response
 
     async def _learn_time(self, response: httpx.Response) -> None:
@@ -271,20 +285,3 @@ def _call_or_none(item: object) -> Call | None:
         return Call.model_validate(item)
     except ValidationError:
         return None
-
-
-def _safe(control_url: str) -> httpx.URL:
-    try:
-        url = httpx.URL(control_url)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.host and (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))):
-        return url
-    raise ReadRefused("Vapi gave a control address that is neither https nor loopback, so the call is not ended by it.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -1,45 +1,18 @@
-"""What an ended call came to: Vapi's endedReason by a table of all published ones, refined by who spoke."""
+"""What an ended call came to: what its endedReason concludes, refined by who spoke."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from concierge_calls.backend import Verdict
 from concierge_calls.models import Analysis, AnalysisStatus, CallOutcome, CallStatus, Message, Reason
+from concierge_calls.vapi.reasons import UNKNOWN, conclusion, group
 
 if TYPE_CHECKING:
     from concierge_calls.vapi.schemas import Assistant, Call
 
-UNKNOWN: Final = "unknown"
-
-# A reason that is newer than the table is read by how it begins, the longest beginning first (Vapi: call-ended-reason).
-_PREFIXES: Final = {
-    "assistant-ended-call-": "A completed",
-    "assistant-not-": "J config-stop",
-    "assistant-request-": "J config-stop",
-    "call.ending.hook-executed-": "A completed",
-    "call.forwarding.": "A3 transfer-edge",
-    "call.in-progress.error-configfault-": "J config-stop",
-    "call.in-progress.error-pipeline-": "M1 midcall-fault-transient",
-    "call.in-progress.error-providerfault-": "M1 midcall-fault-transient",
-    "call.in-progress.error-providerfault-outbound-sip-": "L connect-failed",
-    "call.in-progress.error-sip-outbound-": "L connect-failed",
-    "call.in-progress.error-vapifault-": "M1 midcall-fault-transient",
-    "call.in-progress.error-warm-transfer-": "A3 transfer-edge",
-    "call.ringing.": "O not-outbound-pstn",
-    "call.start.": "K start-transient",
-    "call.start.error-subscription-": "I account-stop",
-    "customer-ended-call-": "A3 transfer-edge",
-    "pipeline-": "M1 midcall-fault-transient",
-    "sip-outbound-": "L connect-failed",
-}
-_REFUSED: Final = re.compile(r"-40[0-4]-|-429-|quota|auth|api-key|payment|upgrade|no-available|not-found")
 _SPEAKER: Final = re.compile(r"^(AI|Assistant|Bot|User):[ \t]*\S", re.MULTILINE)
 _ROLES: Final = {"assistant": "assistant", "bot": "assistant", "user": "user"}
 
@@ -49,25 +22,6 @@ _CUT: Final = {"timeout": CallStatus.TIMEOUT, "cancelled": CallStatus.CANCELLED}
 
 # Before the assistant's first sentence is over nothing stands in the messages; after it, an empty record is a late one.
 _FIRST_SENTENCE: Final = 10.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """What a group of reasons concludes; `conversation` is left to who spoke."""
-
-    concludes: str
-    analysis: bool = False  # Vapi may have something to analyse
-    verdict: Verdict = Verdict.FINAL
-    code: str = ""
-    message: str = ""
-
-
-_UNKNOWN_GROUP: Final = _Group(
-    concludes="error",
-    analysis=True,
-    code="unknown_reason",
-    message="The call ended in a way that is not known here. Look at it in Vapi's dashboard before calling again.",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,30 +56,12 @@ class Expected:
 OURS: Final = Expected(summary=True, structured_data=True, success_evaluation=True)
 
 
-def group(ended_reason: str | None) -> str:
-    """The group a reason belongs to, such as `A completed`; `unknown` when nothing tells."""
-    if not ended_reason:
-        return UNKNOWN
-    return _table()[1].get(ended_reason) or _by_prefix(ended_reason)
-
-
-def verdict(ended_reason: str | None) -> Verdict:
-    """What the reason means for the row; only a published reason ever lets a row be dialled again."""
-    if ended_reason == "scheduled-call-deleted":
-        return Verdict.WITHDRAWN
-    groups, reasons = _table()
-    found = reasons.get(ended_reason or "", UNKNOWN)
-    if found == "J config-stop" and not str(ended_reason).startswith("call.start."):
-        return Verdict.FINAL
-    return groups[found].verdict if found in groups else Verdict.FINAL
-
-
 def analysis_due(call: Call, expects: Expected) -> bool:
     """Whether an analysis is still to come: the assistant extracts something, and somebody spoke to it.
 
     Vapi analyses nothing under two messages (OpenAPI: AnalysisPlan.minMessagesThreshold).
     """
-    known = _conclusion(call.ended_reason)
+    known = conclusion(call.ended_reason)
     if not (known.analysis and expects.anything):
         return False
     if not _speakers(call):
@@ -173,38 +109,13 @@ def outcome(
     )
 
 
-@cache
-def _table() -> tuple[dict[str, _Group], dict[str, str]]:
-    """Read the package's table once: group -> what it concludes, reason -> group."""
-    text = resources.files(__package__).joinpath("ended_reasons.json").read_text("utf-8")
-    groups: dict[str, _Group] = {}
-    reasons: dict[str, str] = {}
-    for name, entry in json.loads(text)["groups"].items():
-        reasons |= dict.fromkeys(entry.pop("reasons"), name)
-        groups[name] = _Group(**entry | {"verdict": Verdict(entry.get("verdict", Verdict.FINAL))})
-    return groups, reasons
-
-
-def _by_prefix(ended_reason: str) -> str:
-    for prefix in sorted(_PREFIXES, key=len, reverse=True):
-        if ended_reason.startswith(prefix):
-            found = _PREFIXES[prefix]
-            refused = found == "M1 midcall-fault-transient" and _REFUSED.search(ended_reason)
-            return "M2 midcall-config-or-quota" if refused else found
-    return UNKNOWN
-
-
-def _conclusion(ended_reason: str | None) -> _Group:
-    return _table()[0].get(group(ended_reason), _UNKNOWN_GROUP)
-
-
 def _ending(call: Call, data: Mapping[str, Any], cut: Reason | None) -> tuple[CallStatus, Reason | None]:
     if cut and cut.code in _CUT and _may_be_ours(call.ended_reason):
         return _CUT[cut.code], cut
-    known = _conclusion(call.ended_reason)
+    known = conclusion(call.ended_reason)
     if known.concludes == "conversation":
         return _conversation(call, data), None
-    return CallStatus(known.concludes), _reason(known, call.ended_reason)
+    return CallStatus(known.concludes), known.reason(call.ended_reason)
 
 
 def _conversation(call: Call, data: Mapping[str, Any]) -> CallStatus:
@@ -217,12 +128,6 @@ def _conversation(call: Call, data: Mapping[str, Any]) -> CallStatus:
 
 def _may_be_ours(ended_reason: str | None) -> bool:
     return group(ended_reason) in _MAY_BE_OUR_HANG_UP or str(ended_reason).startswith("assistant-ended-call")
-
-
-def _reason(known: _Group, ended_reason: str | None) -> Reason | None:
-    if not known.code:
-        return None
-    return Reason(known.code, f"{known.message} Vapi's reason: {ended_reason or 'none given'}.")
 
 
 def _speakers(call: Call) -> list[str]:

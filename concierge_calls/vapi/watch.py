@@ -201,6 +201,8 @@ class Watch:
                 self._trust(failing=False)
                 self._refused_since = None
             except ReadFailed as error:
+                if not isinstance(error, ReadRefused):
+                    self._client.reach.lost()
                 self._tell_of_failing(True)
                 self._trust(failing=True)
                 if self._is_shut_out(error):

@@ -1,13 +1,14 @@
-"""Whether a request that failed had begun to leave this machine: what decides between "not dialled" and doubt."""
+"""Where a request may go, and whether one that failed had begun to leave: "not dialled" or doubt."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
 
-from concierge_calls.errors import ComeBackLater, PlacementError
+from concierge_calls.errors import ComeBackLater, PlacementError, ReadRefused
 from concierge_calls.vapi import faults
 
 _NEVER_LEFT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -36,3 +37,22 @@ class Wire:
         if self.never_left(error):
             return ComeBackLater(f"Vapi could not be reached ({name}); the call is placed later.", "unreachable")
         return faults.in_doubt(f"Vapi's reply was lost ({name})")
+
+
+def safe_address(control_url: str) -> httpx.URL:
+    """Return the address of a live call; raises ReadRefused for one that is neither https nor loopback."""
+    try:
+        url = httpx.URL(control_url)
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.host and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
+        return url
+    raise ReadRefused("Vapi gave a control address that is neither https nor loopback, so the call is not ended by it.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is sent there stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

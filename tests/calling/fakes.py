@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from concierge_calls.backend import Identity, Placed, Progress, Stage, Turn, Verdict
+from concierge_calls.backend import Fault, Identity, Placed, Progress, Stage, Turn, Verdict
 from concierge_calls.errors import ComeBackLater, PlacementError, PlacementInDoubt, ReadFailed
 from concierge_calls.models import (
     CallMethod,
@@ -24,6 +24,7 @@ from concierge_calls.models import (
 T = TypeVar("T")
 
 EPOCH = datetime(2026, 1, 1, 10, tzinfo=UTC)
+LATEST_END = 600.0  # seconds after its creation, by when a call is settled
 STUCK = 20.0  # seconds after which the journal's thread is taken for dead
 
 
@@ -83,6 +84,8 @@ class Take:
     analysis: float = 0.0  # seconds from the end to the final outcome
     status: CallStatus = CallStatus.COMPLETED
     verdict: Verdict = Verdict.FINAL
+    reason: str = "over"
+    fault: Fault | None = None
 
 
 @dataclass
@@ -170,6 +173,9 @@ class FakeBackend:
     def now(self) -> datetime:
         return moment(asyncio.get_running_loop().time())
 
+    def latest_end(self, created_at: datetime) -> datetime:
+        return created_at + timedelta(seconds=LATEST_END)
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         self.is_open = True
@@ -232,7 +238,8 @@ class FakeBackend:
         if placed.rang and verdict is not Verdict.LOST:
             verdict = Verdict.FINAL
         reason = None if verdict is Verdict.FINAL else Reason(verdict.value, f"It is {verdict.value}.")
-        yield Progress(stage=Stage.ENDED, outcome=outcome, verdict=verdict, reason=reason)
+        fault = call.take.fault
+        yield Progress(stage=Stage.ENDED, outcome=outcome, verdict=verdict, reason=reason, fault=fault)
         if verdict is Verdict.FINAL:
             await asyncio.sleep(max(0.0, (call.ended or 0.0) + call.take.analysis - now()))
             yield Progress(stage=Stage.SETTLED, outcome=outcome)
@@ -279,7 +286,7 @@ def _outcome(call: PaperCall) -> CallOutcome:
     status = CallStatus.CANCELLED if call.cancelled else call.take.status
     return CallOutcome(
         status=status,
-        ended_reason="over",
+        ended_reason=call.take.reason,
         started_at=moment(call.created),
         ended_at=moment(call.ended or 0.0),
         transcript=f"What was said in {call.id}.",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from concierge_calls.errors import PlacementInDoubt
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from concierge_calls.backend import Placed
+from concierge_calls.errors import PlacementInDoubt, ReadRefused
 from concierge_calls.models import CallMethod, CallStatus, Reason
 from tests.calling.fakes import Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse
+from tests.calling.simulated import StartVapi, providers, statuses
 
 MOMENTS = [1, 3, 10, 30, 60, 120]
 
@@ -111,3 +116,78 @@ def test_several_calls_in_doubt_are_each_looked_for_and_none_is_placed_twice(reh
     assert run.statuses() == ["completed", "uncertain"] * 3
     assert run.backend.order == list(range(6))
     assert len(run.backend.calls) == 3
+
+
+# When the looks are not answered
+
+
+def unreadable_until(run: Rehearsal, seconds: float) -> None:
+    """Have every look fail until then."""
+    find = run.backend.find
+
+    async def look(keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
+        run.backend.unreadable = now() < seconds
+        return await find(keys, since)
+
+    run.backend.find = look  # type: ignore[method-assign]
+
+
+def test_a_last_look_that_is_not_answered_is_taken_until_it_is_and_the_line_is_free_meanwhile(
+    rehearse: Rehearse,
+) -> None:
+    run = rehearse(3, {0: [lost(dials=False)], 1: [Take(talk=400)]})
+    unreadable_until(run, 300)
+    run.call_all(lines=2)
+
+    assert [at for at, _ in run.backend.looks] == [*MOMENTS, 150, 180, 210, 240, 270, 300, 400]
+    assert run.backend.starts == [0, 0, 120]
+    assert run.statuses() == ["uncertain", "completed", "completed"]
+
+
+def test_a_call_that_is_found_after_its_line_was_given_back_has_it_again(rehearse: Rehearse) -> None:
+    run = rehearse(3, {0: [lost(talk=500)], 1: [Take(talk=200)]})
+    unreadable_until(run, 170)
+    run.call_all(lines=1)
+    # The second had the line from 120 on; with the first one found at 180, it took both to end for the third.
+    assert (run.backend.starts, run.statuses()) == ([0, 120, 500], ["completed"] * 3)
+
+
+def test_looks_that_go_unanswered_for_a_quarter_of_an_hour_leave_the_call_to_a_resume(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [lost(dials=False)], 1: [Take(talk=100)]})
+    unreadable_until(run, 10**6)
+    run.call_all(lines=2)
+
+    assert [attempt.state for attempt in run.attempts()] == ["dialing", "settled"]
+    assert run.statuses() == ["in_progress", "completed"]
+
+
+def test_whoever_refuses_to_tell_of_calls_is_asked_no_longer_than_any_other(rehearse: Rehearse) -> None:
+    async def refuse(keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
+        raise ReadRefused(status=401)
+
+    run = rehearse(2, {0: [lost(dials=False)]})
+    run.backend.find = refuse  # type: ignore[method-assign]
+    run.call_all(lines=1)
+    assert (run.backend.starts, run.statuses()) == ([0, 120], ["uncertain", "completed"])
+
+
+# What a lost reply costs
+
+
+def test_a_lost_reply_keeps_no_line_longer_than_two_minutes_after_it_and_the_others_go_on(rehearse: Rehearse) -> None:
+    takes = {index: [lost(dials=False)] for index in (0, 7, 13)}
+    run = rehearse(20, takes)
+    run.call_all(lines=4)
+
+    idle = 120 * len(takes)
+    assert max(call.ended or 0.0 for call in run.backend.calls.values()) <= (17 * 10 + idle) / 4 + 120
+    assert [run.statuses()[index] for index in takes] == ["uncertain"] * 3
+    assert run.statuses().count("completed") == 17
+
+
+def test_at_the_simulator_replies_that_are_lost_cost_a_second_each_and_nobody_is_uncertain(start: StartVapi) -> None:
+    vapi, whom = start(lose_replies=0.4, speed=20.0, talk=(30.0, 40.0)), providers("0123012301")
+    run = vapi.call(whom, max_concurrent=3)
+
+    assert (statuses(run.results), vapi.times_rung(whom)) == (["completed"] * 10, [1] * 10)
+    assert vapi.peak() <= 3

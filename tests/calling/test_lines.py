@@ -1,13 +1,19 @@
-"""Lines: never more than there are, given back once; and the pace at which they are dialled."""
+"""Lines: never more than there are, given back once, as many as the backend has; and the pace of the dialling."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import pytest
 
-from concierge_calls.lines import LONGEST_HOLD_OFF, Lines, Pace
+from concierge_calls.lines import LONGEST_HOLD_OFF, LONGEST_QUIET, Levels, Line, Lines, OnTheLine, Pace
+from tests.calling.fakes import VirtualLoop, moment, now
+
+T = TypeVar("T")
 
 
 class Watch:
@@ -120,7 +126,7 @@ def test_an_interval_that_is_over_is_not_waited_for(watch: Watch) -> None:
 def test_each_failure_in_a_row_waits_twice_as_long_up_to_half_a_minute(watch: Watch) -> None:
     pace, waits = paced(watch), []
     for _ in range(8):
-        pace.hold_off(None)
+        pace.failed()
         waits.append(watch.passed(pace.wait))
     assert waits == [1, 2, 4, 8, 16, LONGEST_HOLD_OFF, LONGEST_HOLD_OFF, LONGEST_HOLD_OFF]
 
@@ -128,17 +134,17 @@ def test_each_failure_in_a_row_waits_twice_as_long_up_to_half_a_minute(watch: Wa
 def test_requests_that_failed_together_are_one_failure(watch: Watch) -> None:
     pace = paced(watch)
     for _ in range(5):
-        pace.hold_off(None)
+        pace.failed()
     assert watch.passed(pace.wait) == 1
 
 
-def test_after_a_success_failures_are_counted_anew(watch: Watch) -> None:
+def test_after_an_answer_failures_are_counted_anew(watch: Watch) -> None:
     pace = paced(watch)
     for _ in range(4):
-        pace.hold_off(None)
+        pace.failed()
     watch.passed(pace.wait)
-    pace.succeeded()
-    pace.hold_off(None)
+    pace.answered()
+    pace.failed()
     assert watch.passed(pace.wait) == 1
 
 
@@ -153,7 +159,7 @@ def test_a_wait_that_was_asked_for_is_kept_however_long_or_short(watch: Watch) -
 def test_a_shorter_wait_never_cuts_a_longer_one_short(watch: Watch) -> None:
     pace = paced(watch, 1.0)
     pace.hold_off(60.0)
-    pace.hold_off(None)
+    pace.failed()
     pace.dialled()
     assert watch.passed(pace.wait) == 60
 
@@ -174,90 +180,197 @@ def test_a_wait_that_grows_meanwhile_is_waited_to_its_end(watch: Watch) -> None:
 def test_it_is_known_since_when_dialling_fails(watch: Watch) -> None:
     pace = paced(watch)
     assert pace.failing_for == 0
-    pace.hold_off(None)
+    pace.failed()
     watch.time += 40
-    pace.hold_off(None)
+    pace.failed()
     watch.time += 2
     assert pace.failing_for == 40
-    pace.succeeded()
+    pace.answered()
     assert pace.failing_for == 0
 
 
-def test_a_call_that_was_placed_but_got_no_line_shows_that_somebody_is_there_and_the_waits_go_on_growing(
-    watch: Watch,
-) -> None:
-    pace, waits = paced(watch), []
+def test_a_wait_that_was_asked_for_is_no_failing_however_long(watch: Watch) -> None:
+    pace = paced(watch)
+    for _ in range(2):
+        pace.hold_off(3600.0)
+        assert watch.passed(pace.wait) == 3600
+    assert pace.failing_for == 0
+
+
+# How many lines there turn out to be
+
+
+def test_a_level_that_is_refused_opens_after_a_second_then_after_twice_as_long_up_to_two_minutes() -> None:
+    levels, at, waits = Levels(), 0.0, []
+    for _ in range(10):
+        levels.refused(3, at)
+        waits.append(levels.opens(3) - at)
+        at = levels.opens(3)
+    assert waits == [1, 2, 4, 8, 16, 32, 64, 120, LONGEST_QUIET, LONGEST_QUIET]
+
+
+def test_while_nobody_is_on_the_line_half_a_minute_is_the_longest_wait() -> None:
+    levels, at, waits = Levels(), 0.0, []
+    for _ in range(7):
+        levels.refused(1, at)
+        waits.append(levels.opens(1) - at)
+        at = levels.opens(1)
+    assert waits == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_level_is_closed_with_all_above_and_those_below_stay_open() -> None:
+    levels = Levels()
+    levels.refused(3, 10.0)
+    assert [levels.opens(level) for level in (1, 2, 3, 4, 5)] == [-math.inf, -math.inf, 11, 11, 11]
+    assert [levels.is_probe(level) for level in (1, 2, 3, 4, 5)] == [False, False, True, True, True]
+
+
+def test_calls_that_are_refused_together_are_one_refusal() -> None:
+    levels = Levels()
     for _ in range(4):
-        pace.hold_off(None)
-        waits.append(watch.passed(pace.wait))
-        pace.placed()
-        assert pace.failing_for == 0
-    assert waits == [1, 2, 4, 8]
+        levels.refused(2, 10.0)
+    assert levels.opens(2) == 11
 
 
-def test_a_line_of_ours_that_is_given_back_lifts_a_wait_for_lines(watch: Watch) -> None:
-    pace, waits = paced(watch), []
-    for _ in range(5):
-        pace.hold_off(None, lacks_line=True)
-        waits.append(pace.left)
-        watch.time += 0.25
-        pace.line_freed()
-        assert pace.left == 0
-    assert waits == [1, 2, 4, 8, 16]
+def test_a_call_that_gets_its_line_opens_its_level_and_the_next_one_a_second_later() -> None:
+    levels = Levels()
+    levels.refused(3, 10.0)
+    levels.served(2, 20.0)
+    assert levels.is_probe(3)
+    levels.served(3, 20.0)
+    assert [(levels.is_probe(level), levels.opens(level)) for level in (3, 4)] == [(False, -math.inf), (True, 21)]
 
 
-def test_whoever_waits_for_a_line_goes_on_as_soon_as_one_is_given_back() -> None:
-    async def scenario() -> None:
-        forever = asyncio.Event()
-        pace = Pace(0.0, sleep=lambda _: forever.wait(), monotonic=lambda: 100.0)
-        pace.hold_off(None, lacks_line=True)
-        waiting = asyncio.ensure_future(pace.wait())
-        await asyncio.sleep(0)
-        assert not waiting.done()
-        pace.line_freed()
-        await waiting
-
-    asyncio.run(scenario())
+def test_what_is_known_of_a_higher_level_outlasts_a_surprise_below_it() -> None:
+    levels, at = Levels(), 0.0
+    for _ in range(8):
+        levels.refused(5, at)
+        at = levels.opens(5)
+    levels.refused(4, at)
+    levels.served(4, at + 1)
+    levels.refused(5, at + 1)
+    assert levels.opens(5) == at + 1 + LONGEST_QUIET
 
 
-@pytest.mark.parametrize(
-    ("retry_after", "lacks_line", "left"),
-    [(None, False, 1.0), (40.0, False, 40.0), (40.0, True, 40.0)],
-    ids=["nobody there", "rate limit", "asked for, though for lack of lines"],
-)
-def test_no_line_of_ours_lifts_a_wait_for_anything_else(
-    watch: Watch, retry_after: float | None, lacks_line: bool, left: float
-) -> None:
-    pace = paced(watch)
-    pace.hold_off(retry_after, lacks_line=lacks_line)
-    pace.line_freed()
-    assert pace.left == left
+def test_where_nobody_was_refused_a_call_on_its_line_says_nothing_of_the_next() -> None:
+    levels = Levels()
+    levels.served(4, 20.0)
+    assert not levels.is_probe(5)
 
 
-@pytest.mark.parametrize("order", [(True, False), (False, True)], ids=["line first", "rate limit first"])
-def test_no_line_of_ours_lifts_a_wait_that_was_asked_for_while_lines_were_lacking(
-    watch: Watch, order: tuple[bool, bool]
-) -> None:
-    pace = paced(watch)
-    for lacks_line in order:
-        pace.hold_off(None if lacks_line else 40.0, lacks_line=lacks_line)
-    pace.line_freed()
-    assert pace.left == 40
+def in_virtual_time(scenario: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(scenario())
 
 
-def test_a_line_that_is_given_back_does_not_shorten_the_interval_between_two_dials(watch: Watch) -> None:
-    pace = paced(watch, 1.0)
-    pace.dialled()
-    watch.time += 0.25
-    pace.hold_off(None, lacks_line=True)
-    pace.line_freed()
-    assert pace.left == 0.75
+async def dialled(lines: Lines) -> Line:
+    line = await lines.take()
+    assert line.dial()
+    return line
 
 
-def test_one_long_wait_that_was_asked_for_is_no_long_failing(watch: Watch) -> None:
-    pace = paced(watch)
-    pace.hold_off(3600.0)
-    assert watch.passed(pace.wait) == 3600
-    assert pace.failing_for == 0
-    pace.hold_off(None)
-    assert pace.failing_for == 3600
+def test_after_a_refusal_as_many_lines_are_used_as_others_have_and_one_more_is_tried_a_second_later() -> None:
+    async def scenario() -> list[float]:
+        lines, moments = Lines(5), []
+        others = [await dialled(lines) for _ in range(2)]
+        for line in others:
+            line.served()
+        for _ in range(4):
+            probe = await dialled(lines)
+            moments.append(now())
+            probe.refused()
+            probe.free()
+        others[0].free()
+        await dialled(lines)  # one that ends makes room at once
+        return [*moments, now()]
+
+    assert in_virtual_time(scenario) == [0, 1, 3, 7, 7]
+
+
+def test_only_one_is_tried_at_a_time_and_when_it_has_its_line_the_next_one() -> None:
+    async def scenario() -> list[float]:
+        lines = Lines(5)
+        (await dialled(lines)).served()
+        burst = [await dialled(lines) for _ in range(4)]
+        for line in burst:
+            line.refused()
+            line.free()
+        moments = []
+        for _ in range(4):
+            probe = await dialled(lines)
+            moments.append(now())
+            asyncio.get_running_loop().call_later(5, probe.served)
+        return moments
+
+    assert in_virtual_time(scenario) == [1, 6, 11, 16]
+
+
+def test_a_line_that_was_taken_before_a_refusal_is_not_dialled_on_after_it() -> None:
+    async def scenario() -> tuple[bool, bool]:
+        lines = Lines(5)
+        first, second, third = await dialled(lines), await dialled(lines), await lines.take()
+        second.refused()
+        before = third.dial()
+        first.free()
+        return before, third.dial()
+
+    assert in_virtual_time(scenario) == (False, True)
+
+
+def test_who_waits_at_the_backend_for_a_line_counts_against_our_own_limit_and_against_no_other() -> None:
+    async def scenario() -> tuple[float, float]:
+        lines = Lines(3)
+        served = await dialled(lines)
+        served.served()
+        waiting = await dialled(lines)
+        waiting.refused()
+        served.free()
+        await dialled(lines)
+        at_once = now()
+        await dialled(lines)
+        a_second_later = now()
+        assert lines.busy == 3
+        return at_once, a_second_later
+
+    assert in_virtual_time(scenario) == (0, 1)
+
+
+def test_a_call_that_waited_and_then_rings_has_its_line_after_all() -> None:
+    async def scenario() -> list[str]:
+        lines = Lines(5)
+        for _ in range(2):
+            (await dialled(lines)).served()
+        third = await dialled(lines)
+        third.refused()
+        before = repr(lines)
+        third.served()
+        return [before, repr(lines)]
+
+    assert in_virtual_time(scenario) == [
+        "<Lines 3 of 5 busy, <Levels refused: 3>>",
+        "<Lines 3 of 5 busy, <Levels refused: 4>>",
+    ]
+
+
+def test_a_line_that_was_given_back_is_held_again_for_a_call_that_is_on_it() -> None:
+    async def scenario() -> list[int]:
+        lines = Lines(1)
+        line = await dialled(lines)
+        line.free()
+        free = lines.busy
+        line.hold()
+        line.hold()
+        return [free, lines.busy]
+
+    assert in_virtual_time(scenario) == [0, 1]
+
+
+def test_those_on_the_line_are_settled_at_the_latest_when_the_last_one_that_was_created_is() -> None:
+    on_the_line = OnTheLine(lambda since: since + timedelta(minutes=8))
+    assert on_the_line.latest_end() is None
+    on_the_line.add(1, moment(30), "call-1")
+    on_the_line.add(2, moment(10))
+    assert (len(on_the_line), on_the_line.call_ids(), on_the_line.latest_end()) == (2, ["call-1"], moment(510))
+    on_the_line.remove(1)
+    on_the_line.remove(1)
+    assert on_the_line.latest_end() == moment(490)

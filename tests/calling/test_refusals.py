@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from concierge_calls.caller import OFFLINE_LIMIT
 from concierge_calls.errors import AccountRefused, ComeBackLater, NumberRefused
 from concierge_calls.models import CallStatus, Reason
+from concierge_calls.stopping import OFFLINE_LIMIT
 from tests.calling.fakes import Take
 from tests.calling.rehearsal import Rehearsal, Rehearse
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from concierge_calls.backend import Verdict
 from concierge_calls.caller import LEAVING_LIMIT, Caller
 from concierge_calls.errors import AccountRefused, ComeBackLater, PlacementInDoubt
 from concierge_calls.models import CallEvent, CallStatus
-from tests.calling.fakes import Take, now
+from tests.calling.fakes import LATEST_END, Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse, killed
 
 
@@ -214,3 +215,23 @@ def test_to_leave_while_it_is_read_what_an_earlier_process_left_begins_no_look_f
     run = rehearse(1, {0: [Take(error=PlacementInDoubt(), after=60)]})
     run.play(scenario)
     assert (run.backend.looks, [attempt.state for attempt in run.attempts()]) == ([], ["dialing"])
+
+
+def test_it_is_known_until_when_those_on_the_line_are_settled_at_the_latest(rehearse: Rehearse) -> None:
+    asked: list[float | None] = []
+
+    def ask(caller: Caller) -> None:
+        latest = caller.latest_end()
+        asked.append(None if latest is None else (latest - datetime.now(UTC)).total_seconds())
+
+    def ask_and_drain(caller: Caller) -> None:
+        caller.drain()
+        ask(caller)
+
+    run = rehearse(3, {index: [Take(talk=30, analysis=50)] for index in range(3)})
+    caller, _ = stopped_after(run, 12, ask_and_drain, lines=2, start_interval=7.0)
+    ask(caller)
+    # The second was dialled at 7, five seconds before; later nobody is on the line.
+    assert asked[0] is not None
+    assert round(asked[0]) == LATEST_END - 5
+    assert asked[1:] == [None]

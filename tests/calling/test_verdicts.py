@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from concierge_calls.backend import Verdict
-from concierge_calls.caller import OFFLINE_LIMIT, Caller
+from concierge_calls.caller import Caller
 from concierge_calls.errors import AccountRefused, PlacementInDoubt
 from concierge_calls.models import CallStatus, Reason
+from concierge_calls.stopping import OFFLINE_LIMIT
 from tests.calling.fakes import Take
 from tests.calling.rehearsal import Rehearsal, Rehearse
 

@@ -127,6 +127,42 @@ def test_a_turn_is_waited_for_at_the_gate_and_comes_when_another_was_given_back(
     vapi.run(scenario)
 
 
+def test_after_a_lost_reply_a_turn_waits_until_a_read_is_answered_and_asks_for_one_itself(vapi: Any) -> None:
+    def answer(kind: str, at: float) -> httpx.Response | None:
+        if kind == "create":
+            raise httpx.ReadError("cut")
+        return httpx.Response(503) if at < 600 else None
+
+    vapi.answer = answer
+
+    async def scenario(backend: VapiBackend) -> float:
+        with pytest.raises(errors.PlacementInDoubt):
+            await place(backend)
+        (await backend.turn()).release()
+        return asyncio.get_running_loop().time()
+
+    assert 600 <= vapi.run(scenario) <= 640
+    assert vapi.asked["create"] == 1
+    assert vapi.asked["phone-number"] <= 100
+
+
+def test_a_vapi_that_asks_for_a_longer_wait_than_is_had_is_not_asked_again_and_again(vapi: Any) -> None:
+    def answer(kind: str, at: float) -> httpx.Response | None:
+        if kind == "create":
+            raise httpx.ReadError("cut")
+        return httpx.Response(503, headers={"Retry-After": "3600"}) if at < 600 else None
+
+    vapi.answer = answer
+
+    async def scenario(backend: VapiBackend) -> None:
+        with pytest.raises(errors.PlacementInDoubt):
+            await place(backend)
+        (await backend.turn()).release()
+
+    vapi.run(scenario)
+    assert vapi.asked["phone-number"] <= 600 / 5 + 2
+
+
 # 3, 4 and 5. The placing
 
 

@@ -425,6 +425,90 @@ def test_too_many_requests_close_the_gate_for_as_long_as_was_said(httpx_mock: HT
     assert ask(once).endswith("paused>")
 
 
+def test_a_create_that_meets_the_rate_limit_stops_no_read_and_a_read_that_does_stops_every_create(
+    httpx_mock: HTTPXMock,
+) -> None:
+    time = Time()
+    sent: list[tuple[str, float]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append((request.method, time.now - 1_800_000_030.0))
+        if len(sent) <= 2:
+            return httpx.Response(429, json=REFUSALS["rate_limit"])
+        return httpx.Response(200, content=ENDED if request.method == "GET" else CREATED)
+
+    httpx_mock.add_callback(answer, is_reusable=True)
+
+    async def all_three(client: VapiClient) -> None:
+        with pytest.raises(ComeBackLater):
+            await create(client)
+        await read(client)
+        await create(client)
+
+    ask(all_three, time)
+    assert sent == [("POST", 0.0), ("GET", 0.0), ("GET", 32.0), ("POST", 32.0)]
+
+
+def test_a_read_that_is_answered_shows_that_it_was_a_line_that_a_create_lacked(httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_response(status_code=429, json=REFUSALS["rate_limit"], method="POST")
+    httpx_mock.add_response(content=ENDED, method="GET")
+    httpx_mock.add_response(status_code=201, content=CREATED, method="POST")
+    time = Time()
+
+    async def all_three(client: VapiClient) -> None:
+        with pytest.raises(ComeBackLater):
+            await create(client)
+        await read(client)
+        await create(client)
+
+    ask(all_three, time)
+    assert time.slept == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_lost"),
+    [
+        ({"status_code": 201, "content": CREATED}, False),
+        ({"status_code": 400, "json": REFUSALS["rate_limit"]}, False),
+        ({"status_code": 429, "json": REFUSALS["rate_limit"]}, False),
+        ({"status_code": 500, "json": {"message": "oops"}}, True),
+        ({"status_code": 502, "content": HTML}, True),
+    ],
+)
+def test_after_a_create_that_vapi_failed_at_it_counts_as_out_of_reach_until_a_read_is_answered(
+    httpx_mock: HTTPXMock, answer: dict[str, Any], is_lost: bool
+) -> None:
+    httpx_mock.add_response(**answer, method="POST")
+    httpx_mock.add_response(content=ENDED, method="GET")
+
+    async def both(client: VapiClient) -> list[bool]:
+        with suppress(PlacementError):
+            await create(client)
+        before = client.reach.is_lost
+        await read(client)
+        return [before, client.reach.is_lost]
+
+    assert ask(both) == [is_lost, False]
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("no route"), httpx.ReadTimeout("late")])
+def test_after_a_create_without_an_answer_vapi_counts_as_out_of_reach_until_a_read_is_refused(
+    httpx_mock: HTTPXMock, error: Exception
+) -> None:
+    httpx_mock.add_exception(error, method="POST")
+    httpx_mock.add_response(status_code=401, json={"message": "Unauthorized"}, method="GET")
+
+    async def both(client: VapiClient) -> list[bool]:
+        with suppress(PlacementError):
+            await create(client)
+        before = client.reach.is_lost
+        with pytest.raises(ReadRefused):
+            await read(client)
+        return [before, client.reach.is_lost]
+
+    assert ask(both) == [True, False]
+
+
 def test_a_429_for_lack_of_lines_stops_no_reading(httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(status_code=429, json=REFUSALS["no_line"])
 

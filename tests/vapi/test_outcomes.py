@@ -11,7 +11,7 @@ import pytest
 
 from concierge_calls.backend import Verdict
 from concierge_calls.models import AnalysisStatus, CallOutcome, CallStatus, Reason
-from concierge_calls.vapi import outcomes
+from concierge_calls.vapi import outcomes, reasons
 from concierge_calls.vapi.assistant import assistant as our_assistant
 from concierge_calls.vapi.outcomes import OURS, Expected
 from concierge_calls.vapi.schemas import Assistant, Call
@@ -71,11 +71,11 @@ def test_the_table_has_604_reasons() -> None:
 
 @pytest.mark.parametrize(("reason", "name"), REASONS.items())
 def test_every_published_reason_has_its_group_status_and_verdict(reason: str, name: str) -> None:
-    assert outcomes.group(reason) == name
+    assert reasons.group(reason) == name
     spoken, silent = STATUSES.get(name, (CallStatus.ERROR, CallStatus.ERROR))
     assert outcome(ended(reason)).status is spoken
     assert outcome(ended(reason, [BOT])).status is silent
-    assert outcomes.verdict(reason) is expected_verdict(reason, name)
+    assert reasons.verdict(reason) is expected_verdict(reason, name)
 
 
 def expected_verdict(reason: str, name: str) -> Verdict:
@@ -119,20 +119,20 @@ def test_an_ordinary_ending_is_no_error(reason: str) -> None:
 )
 def test_a_reason_newer_than_the_table_is_read_by_how_it_begins(reason: str, name: str) -> None:
     assert reason not in REASONS
-    assert outcomes.group(reason) == name
+    assert reasons.group(reason) == name
 
 
 @pytest.mark.parametrize("reason", ["call.start.error-subscription-new", "call.start.new", "call.start.error-get-org"])
 def test_a_reason_newer_than_the_table_never_lets_anybody_be_dialled_again(reason: str) -> None:
     assert outcome(ended(reason)).status is CallStatus.ERROR
-    assert outcomes.verdict(reason) is Verdict.FINAL
+    assert reasons.verdict(reason) is Verdict.FINAL
 
 
 @pytest.mark.parametrize("reason", ["something-new", "not-customer-ended-call", "voicemail-box-full", "Voicemail"])
 def test_an_unknown_reason_is_an_error_that_shows_it(reason: str) -> None:
     result = outcome(ended(reason))
-    assert outcomes.group(reason) == "unknown"
-    assert outcomes.verdict(reason) is Verdict.FINAL
+    assert reasons.group(reason) == "unknown"
+    assert reasons.verdict(reason) is Verdict.FINAL
     assert (result.status, result.ended_reason) == (CallStatus.ERROR, reason)
     assert result.error is not None
     assert result.error.code == "unknown_reason"
