@@ -31,10 +31,16 @@ OTHERS = (
 
 
 def conclude(
-    result: RunResult, line_times: Iterable[float], output: Output, screen: Display, verbosity: Verbosity
+    result: RunResult,
+    line_times: Iterable[float],
+    output: Output,
+    screen: Display,
+    verbosity: Verbosity,
+    *,
+    interrupted: bool = False,
 ) -> int:
     """Write the document, say how the run went, and return the exit code."""
-    code = report.exit_code(result)
+    code = report.exit_code(result, interrupted=interrupted)
     written = _write(result, output, screen)  # first, so that what is said of it is true
     if verbosity > Verbosity.QUIET:
         show_standings(result, screen)

@@ -55,7 +55,7 @@ async def _carry_out(order: Order, settings: Settings, output: Output, manner: M
         except asyncio.CancelledError:
             screen.say("Interrupted before the first dial; nobody was dialled.")
             return DECLINED
-        return conclude(result, run.line_times(), output, screen, manner.verbosity)
+        return conclude(result, run.line_times(), output, screen, manner.verbosity, interrupted=stopper.was_asked)
 
 
 def finish_run(
@@ -86,7 +86,7 @@ async def _finish_run(
             except asyncio.CancelledError:
                 screen.say("Interrupted before the first dial.")
                 return INTERRUPTED
-        return conclude(result, run.line_times(), output, screen, verbosity)
+        return conclude(result, run.line_times(), output, screen, verbosity, interrupted=stopper.was_asked)
 
 
 async def _called(run: Run, screen: Display, stopper: Stopper) -> RunResult:

@@ -30,6 +30,11 @@ class Stopper:
         self._asked = 0
         self._leaving: asyncio.Task[None] | None = None
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether the run was to stop before it had ended."""
+        return self._asked > 0
+
     def found(self, caller: Caller) -> None:
         """Take note of who can be told to stop, now that the first dial is near."""
         self._caller = caller
@@ -53,7 +58,9 @@ class Stopper:
         caller.drain()
         calls = f"{count(caller.on_the_line, 'call')} on the line {'is' if caller.on_the_line == 1 else 'are'}"
         what = "being hung up" if self._hang_up else "followed to the end"
-        self._say(f"Stopping: nobody new is dialled, {calls} {what}. Once more to leave at once.")
+        latest = caller.latest_end()
+        until = f", until {latest.astimezone():%H:%M:%S} at the latest" if latest is not None else ""
+        self._say(f"Stopping: nobody new is dialled, {calls} {what}{until}. Once more to leave at once.")
 
 
 @contextmanager

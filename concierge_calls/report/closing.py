@@ -30,11 +30,14 @@ WORTH_SAYING = 1.0  # seconds saved
 PAUSE = 2.0  # seconds from start to end in which nobody worked on the run; less is a clock that was set right
 
 
-def exit_code(run: RunResult) -> int:
-    """Return the exit code that says how the run went (README: exit codes; of several 4, then 5, 3, 0)."""
+def exit_code(run: RunResult, *, interrupted: bool = False) -> int:
+    """Return the exit code that says how the run went (README: exit codes; of several 4, then 5, 3, 0).
+
+    `interrupted` says that somebody told it to stop, though everybody may have been called by then.
+    """
     if run.run.stopped is not None:
         return 4
-    if not run.run.dry_run and not run.run.finished:
+    if interrupted or not (run.run.dry_run or run.run.finished):
         return 5
     figures = asdict(run.stats)
     return 3 if any(figures[name] for name in NEEDS_A_LOOK) else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -34,7 +35,8 @@ def test_the_first_ctrl_c_dials_nobody_new_and_follows_the_call_on_the_line(
     talking: Any, command: Any, vapi: Any
 ) -> None:
     talking.interrupt()
-    talking.until("Stopping: nobody new is dialled, 1 call on the line is followed to the end. Once more to leave")
+    talking.until("Stopping: nobody new is dialled, 1 call on the line is followed to the end, until ")
+    assert re.search(r", until \d\d:\d\d:\d\d at the latest\. Once more to leave at once\.", talking.heard)
     vapi.hang_up(FIRST)
     stopped = talking.finish()
 
@@ -101,6 +103,22 @@ def test_the_third_ctrl_c_ends_at_once_and_resume_finds_the_call_whose_reply_was
     assert vapi.rang == {FIRST: 1}
 
 
+def test_a_run_that_was_told_to_stop_is_5_though_everybody_had_been_called(
+    command: Any, providers: Any, vapi: Any
+) -> None:
+    vapi.options.stuck = {FIRST: "in-progress"}
+    running = command.start("batch", providers(ROWS[0]), "-v")
+    running.until("call.in_progress")
+    running.interrupt()
+    running.until("Stopping")
+    vapi.hang_up(FIRST)
+    stopped = running.finish()
+
+    assert (stopped.code, stopped.document["run"]["finished"]) == (5, True)
+    assert command("resume").code == 0
+    assert vapi.rang == {FIRST: 1}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_being_told_to_end_drains_like_ctrl_c(talking: Any, vapi: Any, number: int) -> None:
     talking.interrupt(number)
@@ -147,32 +165,15 @@ def test_hanging_up_the_terminal_does_not_stop_a_run_that_was_told_to_ignore_it(
     assert running.finish().code == 0
 
 
-def test_ctrl_c_when_everybody_is_on_the_line_already_ends_as_if_nobody_had_pressed_it(
-    command: Any, providers: Any, vapi: Any
-) -> None:
-    vapi.options.stuck = {FIRST: "in-progress"}
-    running = command.start("batch", providers(ROWS[0]), "-v")
-    running.until("call.in_progress")
-    running.interrupt()
-    running.until("Stopping")
-    vapi.hang_up(FIRST)
-    done = running.finish()
-
-    assert (done.code, done.document["run"]["finished"]) == (0, True)
-    assert statuses(done.document)[0] in ("completed", "no_answer")  # whether anybody had spoken yet
-    assert command("resume").lines == ["There is nothing to finish."]
-
-
-def test_a_last_call_that_ctrl_c_hung_up_is_no_unfinished_run_but_one_that_needs_a_look(
-    command: Any, providers: Any, vapi: Any
-) -> None:
+def test_a_last_call_that_ctrl_c_hung_up_leaves_nothing_to_finish(command: Any, providers: Any, vapi: Any) -> None:
     vapi.options.stuck = {FIRST: "in-progress"}
     running = command.start("batch", providers(ROWS[0]), "-v", "--hang-up")
     running.until("call.in_progress")
     running.interrupt()
     done = running.finish()
 
-    assert (done.code, statuses(done.document), done.document["run"]["finished"]) == (3, ["cancelled"], True)
+    assert (done.code, statuses(done.document), done.document["run"]["finished"]) == (5, ["cancelled"], True)
+    assert command("resume").lines == ["There is nothing to finish."]
 
 
 def test_ctrl_c_between_the_beginning_and_the_first_dial_keeps_no_run(
