@@ -177,9 +177,11 @@ class Caller:
 
     async def _give_up_in_time(self) -> None:
         await self._sleep(OFFLINE_LIMIT)
-        while self._on_the_line:
+        while self._on_the_line:  # that a call has ended is told by whoever is back, so time counts anew from there
             self._changed.clear()
             await self._changed.wait()
+            if not self._on_the_line:
+                await self._sleep(OFFLINE_LIMIT)
         self._stopping.give_up()
 
     async def _claim(self) -> tuple[Attempt | None, bool]:
