@@ -2,8 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import cast
 
-from typer.core import TyperOption
+from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from concierge_calls.cli.main import app
@@ -14,7 +15,8 @@ BEGIN, END = "<!-- options: made by .ci/options.py -->\n", "<!-- end of options 
 
 def table() -> str:
     """Return the options of `batch`, a row each, in the order of its help."""
-    options = (option for option in get_command(app).commands["batch"].params if isinstance(option, TyperOption))
+    batch = cast(TyperGroup, get_command(app)).commands["batch"]
+    options = (option for option in batch.params if isinstance(option, TyperOption))
     rows = (f"| {named(option)} | {cell(option.help or '')} |" for option in options)
     return "\n".join(("| option | |", "| --- | --- |", *rows, ""))
 

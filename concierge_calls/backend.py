@@ -11,6 +11,10 @@ from typing import Protocol
 
 from concierge_calls.models import CallMethod, CallOutcome, CallRequest, Reason
 
+# Our own deadline for a call is its creation, so many seconds of ringing, its own limit, and so many to end.
+RINGING = 60.0  # Vapi, OpenAPI VapiSipTransport.dialTimeout
+ENDING = 30.0
+
 
 class Stage(StrEnum):
     """How far a call has come; each is told at most once, and never backwards."""

@@ -44,7 +44,7 @@ class Order:
     owner: Owner = Owner.CLI
 
     @property
-    def called(self) -> str:
+    def label(self) -> str:
         """What the providers came in, for a sentence."""
         return "The list of providers" if self.source == PYTHON else self.source
 
@@ -80,7 +80,7 @@ async def write_down(order: Order, settings: Settings, journal: Journal, record:
         await record.add(chunk)
         warned += sum(asked.warning is not None for asked in chunk)
         fault = fault or next((asked.skip for asked in chunk if asked.skip), None)
-    _check_usable(journal.result(record.id).stats, order.called, fault)
+    _check_usable(journal.result(record.id).stats, order.label, fault)
     if not warned or order.simulate:
         return []
     return [f"{count(warned, 'number')} {'is' if warned == 1 else 'are'} worth a look; see which with --dry-run."]
@@ -102,7 +102,7 @@ def _requests(order: Order, settings: Settings, journal: Journal, run_id: str) -
     since = order.redial_after(settings)
     return plan.make(
         order.rows,
-        source=order.called,
+        source=order.label,
         typed=order.typed,
         request_file=order.request_file,
         mapped=order.mapped,

@@ -50,6 +50,11 @@ class Output:
         return self.target == STDOUT
 
     @property
+    def is_on_terminal(self) -> bool:
+        """Whether somebody sees it appear where other things are shown."""
+        return self.is_stdout and sys.stdout is not None and sys.stdout.isatty()
+
+    @property
     def was_chosen_by_us(self) -> bool:
         """Whether it is a new file because stdout is a terminal, and nobody said where."""
         return self._others is not None

@@ -24,6 +24,12 @@ def masked(text: str) -> str:
     return NUMBER.sub(lambda found: f"…{''.join(filter(str.isdecimal, found[0]))[-4:]}", text)
 
 
+def shown(text: str, longest: int | None = None) -> str:
+    """Return the text as anybody may see it: on one line, phone numbers cut to their last digits, then perhaps cut."""
+    # Masked before it is cut: half a number would no longer be known for one.
+    return one_line(masked(one_line(text)), longest)
+
+
 def _shows(char: str) -> bool:
     return char.isspace() or unicodedata.category(char) not in UNSAFE
 

@@ -7,23 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from concierge_calls.models import CallResult, CallStatus
-from concierge_calls.plain import masked, one_line
+from concierge_calls.models import STATUS_WORDS, CallResult, CallStatus
+from concierge_calls.plain import shown
 
-STATUS_WORDS = {
-    CallStatus.COMPLETED: "completed",
-    CallStatus.NO_ANSWER: "no answer",
-    CallStatus.BUSY: "busy",
-    CallStatus.VOICEMAIL: "voicemail",
-    CallStatus.TIMEOUT: "timed out",
-    CallStatus.ERROR: "failed",
-    CallStatus.UNCERTAIN: "uncertain",
-    CallStatus.CANCELLED: "cancelled",
-    CallStatus.SKIPPED: "skipped",
-    CallStatus.NOT_CALLED: "not called",
-    CallStatus.PENDING: "not yet called",
-    CallStatus.IN_PROGRESS: "on the line",
-}
 ANSWERS = {  # of an assistant's `availability`
     "available": "available",
     "callback_requested": "call back",
@@ -137,8 +123,7 @@ def _why_not(result: CallResult, said: Mapping[str, Any]) -> str:
 
 
 def _shown(value: object, longest: int | None = None) -> str:
-    # Masked before it is cut: half a number would no longer be known for one.
-    return one_line(masked(one_line(_words(value))), longest)
+    return shown(_words(value), longest)
 
 
 def _words(value: object, depth: int = 0) -> str:

@@ -31,7 +31,7 @@ from concierge_calls.models import (
 if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
 
-LIVE = frozenset({CallState.PENDING, CallState.DIALING, CallState.PLACED, CallState.ENDED})
+UNFINISHED = frozenset({CallState.PENDING, CallState.DIALING, CallState.PLACED, CallState.ENDED})
 
 OnCaller = Callable[[Caller], object]
 OnComplete = Callable[[CallResult, int], object]
@@ -159,7 +159,7 @@ class Run:
 
     async def _finish(self, stopped: Reason | None, observer: Observer) -> None:
         counts = await self._record.counts()
-        finished = not any(counts.get(state) for state in LIVE)
+        finished = not any(counts.get(state) for state in UNFINISHED)
         row = await self._record.finish(finished=finished, stopped=None if finished else stopped)
         self._tell(row, observer)
 

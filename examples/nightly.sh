@@ -30,6 +30,14 @@ concierge() { # stdout gets the document only if its file cannot be written; the
     "$CONCIERGE" "$@" --quiet >/dev/null 2>>"$log" || code=$?
 }
 
+for option; do
+    case $option in
+    -o | --output | --output=* | --format | --format=*)
+        echo "Nobody was called: $0 names and reads each document itself, so leave $option out." && exit 2
+        ;;
+    esac
+done
+
 real_run() { # a simulated run cannot be resumed
     [ ! -f "$document" ] || sed -n '/"simulated": false/s/^"run": {"id": "\([^"]*\)".*/\1/p' "$document"
 }
@@ -86,8 +94,10 @@ case $code in
         echo "Everybody was called, but the providers below need a look: a call that failed, ran into its time limit or"
         echo "was cut off, a phone that may have rung unheard (uncertain), or a row that could not be used (skipped)."
         echo "Read the document, correct such rows in $PROVIDERS, and call by hand whom you still need."
-        echo "Nobody uncertain is called again; this looks once more what became of such a call:"
-        echo "$resume"
+        if [ -n "$run" ]; then
+            echo "Nobody uncertain is called again; this looks once more what became of such a call:"
+            echo "$resume"
+        fi
         ;;
     4)
         echo "Vapi refused the account, the key, the number, the assistant or the request; the rest was not called."

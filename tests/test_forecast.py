@@ -53,6 +53,7 @@ def foretold(results: Iterable[CallResult], now: datetime = NOON, **more: Any) -
         "max_concurrent": 5,
         "start_interval": 1.0,
         "call_timeout": 300,
+        "longest_call": more.get("call_timeout", 300) + 90.0,
         "analysis_timeout": 120.0,
         "rate": None,
     }
@@ -99,7 +100,7 @@ def test_a_run_is_foretold_in_sentences() -> None:
         "This is a warning: nobody is held back, with --yes or without; to call at a better time, stop here and run"
         " it again later.",
         "It takes 9 minutes at the longest, if every call lasts as long as it may.",
-        "The most it can cost is $1.65, at $0.11 a minute, as earlier calls cost.",
+        "The most it can cost is about $1.65, at $0.11 a minute, as earlier calls cost on average.",
     ]
 
 
@@ -395,7 +396,7 @@ def test_the_most_a_run_can_cost_is_said_where_a_rate_is_known_and_never_rounded
 ) -> None:
     known = foretold([called(NOWHERE)] * number, rate=rate)
 
-    assert list(limits(known))[1:] == [f"The most it can cost is {said}, as earlier calls cost."]
+    assert list(limits(known))[1:] == [f"The most it can cost is about {said}, as earlier calls cost on average."]
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,13 @@ import asyncio
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import chain
 from typing import IO
 from urllib.parse import urlsplit
 
-from concierge_calls.backend import Identity
+from concierge_calls.backend import ENDING, RINGING, Identity
 from concierge_calls.display import Display, Verbosity
 from concierge_calls.forecast import Forecast, forecast, limits, where, who
-from concierge_calls.plain import one_line
+from concierge_calls.plain import shown
 from concierge_calls.run import Run
 from concierge_calls.settings.fields import SETTINGS
 from concierge_calls.settings.loading import Settings, is_loopback
@@ -28,24 +27,25 @@ class Prompt:
         """Prepare to ask; `notes` are sentences about the file and the options."""
         self._run = run
         self._screen = screen
-        self._forecast = forecast_of(run)
-        self._asked = asked and self._forecast.called > 0 and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
-        self._says = self._asked or verbosity > Verbosity.QUIET
-        self._say(who(self._forecast))
-        self._say(notes)
+        self._notes = notes
+        somebody = run.result().stats.pending > 0
+        self._asked = asked and somebody and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+        says = self._asked or verbosity > Verbosity.QUIET
+        self._forecast = forecast_of(run) if says else None  # a look at every row, which is not for nothing
+
+    def introduce(self) -> None:
+        """Say who would be called and who not."""
+        if self._forecast is not None:
+            self._screen.say(*who(self._forecast), *self._notes)
 
     async def agreed(self) -> bool:
-        """Say by whom, when and how long those providers would be called, and whether to go on."""
-        if self._run.simulated:
-            self._say(("A simulator takes the calls: no phone rings.",))
-        elif self._forecast.called:
-            self._say(chain(_caller(self._run), host(self._run.settings), self._run.warnings))
-            self._say(chain(where(self._forecast), limits(self._forecast)))
+        """Say by whom, when and how long those providers would be called, and return whether to go on."""
+        if self._forecast is not None and self._run.simulated:
+            self._screen.say("A simulator takes the calls: no phone rings.")
+        elif self._forecast is not None and self._forecast.called:
+            self._screen.say(*_caller(self._run), *host(self._run.settings), *self._run.warnings)
+            self._screen.say(*where(self._forecast), *limits(self._forecast))
         return not self._asked or await _answered_yes(self._screen)
-
-    def _say(self, sentences: Iterable[str]) -> None:
-        if self._says:
-            self._screen.say(*sentences)
 
 
 def host(settings: Settings) -> Iterator[str]:
@@ -64,6 +64,7 @@ def forecast_of(run: Run) -> Forecast:
         max_concurrent=settings.max_concurrent,
         start_interval=settings.start_interval,
         call_timeout=settings.call_timeout,
+        longest_call=RINGING + settings.call_timeout + ENDING,
         analysis_timeout=settings.analysis_timeout,
         rate=run.cost_a_minute(),
     )
@@ -72,10 +73,8 @@ def forecast_of(run: Run) -> Forecast:
 def _caller(run: Run) -> Iterator[str]:
     identity = run.identity or Identity()
     number = f"…{identity.number[-4:]}" if identity.number else "the number that VAPI_PHONE_NUMBER_ID names"
-    name = f" ({one_line(identity.name, LONGEST)})" if identity.name else ""
-    own = (
-        f"your assistant {one_line(identity.assistant, LONGEST)}" if identity.assistant else "the tool's own assistant"
-    )
+    name = f" ({shown(identity.name, LONGEST)})" if identity.name else ""
+    own = f"your assistant {shown(identity.assistant, LONGEST)}" if identity.assistant else "the tool's own assistant"
     yield f"They see {number}{name} and hear {own}; the calls are {'' if run.settings.record else 'not '}recorded."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
@@ -14,7 +15,7 @@ from concierge_calls.output import Output, forget_stdout, write_to_stdout
 from concierge_calls.ranking import Standing, best_first, standing
 
 ALL, MOST = 20, 10  # so many providers are all listed; of more only the best
-CANDIDATES = (
+CANDIDATE_COLUMNS = (
     Column("Who can come", flexible=True),
     Column("Phone"),
     Column("Answer", styled=True),
@@ -22,7 +23,7 @@ CANDIDATES = (
     Column("Rate", flexible=True, wraps=True),
     Column("What else", flexible=True, wraps=True),
 )
-OTHERS = (
+OTHER_COLUMNS = (
     Column("The others", flexible=True),
     Column("Phone"),
     Column("Answer", styled=True),
@@ -30,7 +31,7 @@ OTHERS = (
 )
 
 
-def conclude(
+async def conclude(
     result: RunResult,
     line_times: Iterable[float],
     output: Output,
@@ -41,7 +42,10 @@ def conclude(
 ) -> int:
     """Write the document, say how the run went, and return the exit code."""
     code = report.exit_code(result, interrupted=interrupted)
-    written = _write(result, output, screen)  # first, so that what is said of it is true
+    if output.is_on_terminal:
+        await asyncio.to_thread(screen.close)  # the document takes the table's place
+    written = _write(result, output, screen)  # before a terminal that stands still can keep it from being written
+    await asyncio.to_thread(screen.close)
     if verbosity > Verbosity.QUIET:
         show_standings(result, screen)
     if verbosity > Verbosity.QUIET or code in (4, 5):
@@ -58,13 +62,14 @@ def show_standings(result: RunResult, screen: Display) -> None:
     standings = [standing(one) for one in best_first(filter(_is_over, result.results), most)]
     candidates = [(*_who(one), one.when, one.rate, one.note) for one in standings if one.is_candidate]
     others = [(*_who(one), one.note) for one in standings if not one.is_candidate]
-    for columns, rows in ((CANDIDATES, candidates), (OTHERS, others)):
+    for columns, rows in ((CANDIDATE_COLUMNS, candidates), (OTHER_COLUMNS, others)):
         if rows:
             screen.say("")
             screen.table(columns, rows)
     if more := over - len(standings):
         screen.say(f"The document has {more:,} more.")
-    screen.say("")
+    if standings:
+        screen.say("")
 
 
 def _is_over(result: CallResult) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import merge
 from itertools import islice
 
 MOST = 50  # more than anybody reads through
@@ -24,11 +25,7 @@ def _runs(incomplete: str, *, simulated: tuple[bool, ...], finished: bool) -> It
 
     try:
         with journals(simulated=simulated) as opened:
-            for journal in opened:
-                yield from (
-                    run.id
-                    for run, _ in journal.runs()
-                    if run.id.startswith(incomplete) and (finished or not run.finished)
-                )
+            known = merge(*(journal.infos() for journal in opened), key=lambda run: run.started_at, reverse=True)
+            yield from (run.id for run in known if run.id.startswith(incomplete) and (finished or not run.finished))
     except ConciergeError:  # what is wrong is said by the command itself, not in the middle of its line
         return

@@ -33,7 +33,7 @@ def runs(as_json: options.AsJson = False, simulate: options.OnlySimulated = Fals
 def show(run: options.Run, output: options.OutputFile = None, format_: options.OtherFormat = None) -> None:
     """Write one run's document again; at a terminal also who can come, and who is on the line now."""
     from concierge_calls import report
-    from concierge_calls.cli.live import show_run
+    from concierge_calls.cli.looking import show_run
     from concierge_calls.journals import journals
     from concierge_calls.models import Format
     from concierge_calls.output import Output
@@ -77,10 +77,12 @@ def _runs(journal: Journal) -> Iterator[Listed]:
 
 
 def _found(run_id: str, opened: Iterable[Journal]) -> tuple[Journal, RunResult]:
+    from concierge_calls.journals import no_such_run
+
     for journal in opened:
         with suppress(NoSuchRun):
             return journal, journal.result(run_id)
-    raise NoSuchRun(f"There is no run {run_id} in the journal; see: concierge-calls runs.")
+    raise no_such_run(run_id)
 
 
 def _write_lines(listed: Iterator[Listed], file: IO[str]) -> None:

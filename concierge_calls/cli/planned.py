@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from itertools import islice
 
 from concierge_calls import report
 from concierge_calls.cli.asking import forecast_of
@@ -15,6 +16,7 @@ from concierge_calls.output import Output
 from concierge_calls.plain import one_line
 from concierge_calls.run import Run
 
+PAGE = 1_000  # rows of one table
 NAME_WIDTH = 30
 NUMBER_WIDTH = 20
 COLUMNS = (
@@ -34,8 +36,9 @@ def show_plan(run: Run, output: Output, screen: Display, verbosity: Verbosity, n
     result = run.result()
     quiet = verbosity is Verbosity.QUIET
     now = datetime.now().astimezone()
-    if rows := [_planned(row, now) for row in result.results if not quiet or is_wrong(row)]:
-        screen.table(COLUMNS, rows)
+    rows = (_planned(row, now) for row in result.results if not quiet or is_wrong(row))
+    while page := list(islice(rows, PAGE)):  # a table measures all of its rows, and a file may have very many
+        screen.table(COLUMNS, page)
     if not quiet:
         screen.say(*notes, *_forecast(run), *report.summary(result))
     if verbosity is Verbosity.VERBOSE:

@@ -47,6 +47,7 @@ async def _carry_out(order: Order, settings: Settings, output: Output, manner: M
                     return show_plan(run, output, screen, manner.verbosity, manner.notes)
                 asked = not (order.simulate or manner.yes)
                 prompt = Prompt(run, screen, manner.notes, asked=asked, verbosity=manner.verbosity)
+                prompt.introduce()
                 async with run.connected():
                     if not await prompt.agreed():
                         screen.say("Nobody was dialled.")
@@ -55,7 +56,7 @@ async def _carry_out(order: Order, settings: Settings, output: Output, manner: M
         except asyncio.CancelledError:
             screen.say("Interrupted before the first dial; nobody was dialled.")
             return DECLINED
-        return conclude(result, run.line_times(), output, screen, manner.verbosity, interrupted=stopper.was_asked)
+        return await conclude(result, run.line_times(), output, screen, manner.verbosity, interrupted=stopper.was_asked)
 
 
 def finish_run(
@@ -86,19 +87,20 @@ async def _finish_run(
             except asyncio.CancelledError:
                 screen.say("Interrupted before the first dial.")
                 return INTERRUPTED
-        return conclude(result, run.line_times(), output, screen, verbosity, interrupted=stopper.was_asked)
+        return await conclude(result, run.line_times(), output, screen, verbosity, interrupted=stopper.was_asked)
 
 
 async def _called(run: Run, screen: Display, stopper: Stopper) -> RunResult:
-    screen.begin(run.result(), run.live())  # what is shown first is there before the first dial
     try:
+        screen.begin(run.result(), run.live())  # what is shown first is there before the first dial
         return await run.start(screen, on_caller=stopper.found)
     except RunInterrupted as error:
         # Where the journal cannot be written any more, what it has is still the result, and the document comes out.
         screen.say(error.message)
         return run.result()
-    finally:
-        await asyncio.to_thread(screen.close)  # a terminal that stands still does not keep Ctrl-C from being heard
+    except BaseException:
+        await asyncio.to_thread(screen.close)  # in a thread: Ctrl-C is heard though a terminal stands still
+        raise
 
 
 def _before_resuming(run: Run) -> Iterator[str]:

@@ -11,10 +11,7 @@ from concierge_calls import phone
 from concierge_calls.forecast import times
 from concierge_calls.forecast.times import Walls, Zones
 from concierge_calls.models import CallResult, CallStatus, Provider, Reason
-from concierge_calls.plain import count, masked, one_line
-
-# Our own deadline for a call is so many seconds of ringing, its limit, and so many seconds to end.
-RINGING, ENDING = 60.0, 30.0
+from concierge_calls.plain import count, shown
 
 NAMED = 5  # people who would be called outside the hours
 _NAME_WIDTH = 30
@@ -87,14 +84,15 @@ def forecast(
     max_concurrent: int,
     start_interval: float,
     call_timeout: int,
+    longest_call: float,
     analysis_timeout: float,
     rate: float | None,
 ) -> Forecast:
     """Say what a planned run would do, going through its results once and keeping none of them.
 
     `pending` results will be called, `skipped` ones will not, and others count for nothing. `now` is aware, in the
-    zone of whoever reads the forecast. `start_interval`, `call_timeout` and `analysis_timeout` are seconds, `rate` is
-    dollars a minute.
+    zone of whoever reads the forecast. `call_timeout` is what a call may cost time for, `longest_call` also the ringing
+    before it and its end; these, `start_interval` and `analysis_timeout` are seconds, `rate` is dollars a minute.
     """
     tally = _Tally(now)
     for result in results:
@@ -102,7 +100,7 @@ def forecast(
             tally.call(result.provider)
         elif result.status is CallStatus.SKIPPED:
             tally.skip(result.error)
-    calling = _calling(tally.called, max_concurrent, start_interval, call_timeout)
+    calling = _calling(tally.called, max_concurrent, start_interval, longest_call)
     return Forecast(
         called=tally.called,
         skipped=tally.skips.total(),
@@ -146,7 +144,7 @@ class _Tally:
         code, message = (reason.code, reason.message) if reason else ("no_reason", "No reason is known.")
         self.skips[code] += 1
         if code not in self.said:
-            text = masked(one_line(message))
+            text = shown(message)
             self.said[code] = text if text.endswith(".") else f"{text}."
 
     def timed(self) -> Iterator[_Timed]:
@@ -158,7 +156,7 @@ class _Tally:
 
 
 def _named(provider: Provider, zones: Zones, walls: Walls) -> Outside:
-    name = masked(one_line(provider.name, _NAME_WIDTH)) or "(no name)"
+    name = shown(provider.name, _NAME_WIDTH) or "(no name)"
     return Outside(name=name, last_four=provider.last_four, clock=times.clock(walls), place=times.either(zones))
 
 
@@ -196,8 +194,7 @@ def _late_end(timed: Iterable[_Timed], now: datetime, seconds: float) -> LateEnd
     return LateEnd(place=times.either(zones), clock=f"{latest:%H:%M}", days=after.days)
 
 
-def _calling(called: int, max_concurrent: int, start_interval: float, call_timeout: int) -> float:
+def _calling(called: int, max_concurrent: int, start_interval: float, longest_call: float) -> float:
     """Return how many seconds it takes at most until the last call has ended, the lines being dialled in turn."""
-    longest_call = RINGING + call_timeout + ENDING
     rounds, rest = divmod(max(called - 1, 0), max_concurrent)
     return rounds * max(longest_call, max_concurrent * start_interval) + rest * start_interval + longest_call

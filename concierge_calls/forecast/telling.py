@@ -72,7 +72,8 @@ def limits(forecast: Forecast) -> Iterator[str]:
         yield f"The last call may go on until {late.clock}{after} in {late.place}, after {CLOSES:%H:%M} there."
     if forecast.rate is not None and forecast.most_cost is not None:
         most = math.ceil(round(forecast.most_cost * 100, 6)) / 100
-        yield f"The most it can cost is ${most:,.2f}, at ${_rate(forecast.rate)} a minute, as earlier calls cost."
+        rate = _rate(forecast.rate)
+        yield f"The most it can cost is about ${most:,.2f}, at ${rate} a minute, as earlier calls cost on average."
 
 
 def _length(seconds: float) -> str:

@@ -87,6 +87,10 @@ class Journal:
 
     # — runs to look at —
 
+    def infos(self) -> Iterator[RunInfo]:
+        """All runs but drafts, newest first, without their figures."""
+        return map(info_of, self._reader.runs())
+
     def runs(self) -> Iterator[tuple[RunInfo, RunStats]]:
         """All runs but drafts, newest first."""
         for row in self._reader.runs():

@@ -5,25 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from concierge_calls.models import CallStatus, RunResult, RunStats
+from concierge_calls.models import COUNTED_AS, STATUS_WORDS, RunResult, RunStats
 from concierge_calls.plain import clock, count
-from concierge_calls.ranking import STATUS_WORDS
 
-# The counts, in the order in which a person reads them.
-COUNTED = {
-    "successful": CallStatus.COMPLETED,
-    "no_answer": CallStatus.NO_ANSWER,
-    "busy": CallStatus.BUSY,
-    "voicemail": CallStatus.VOICEMAIL,
-    "timed_out": CallStatus.TIMEOUT,
-    "failed": CallStatus.ERROR,
-    "uncertain": CallStatus.UNCERTAIN,
-    "cancelled": CallStatus.CANCELLED,
-    "skipped": CallStatus.SKIPPED,
-    "not_called": CallStatus.NOT_CALLED,
-    "pending": CallStatus.PENDING,
-    "in_progress": CallStatus.IN_PROGRESS,
-}
 # Statuses that somebody should look at: exit code 3.
 NEEDS_A_LOOK = ("failed", "timed_out", "uncertain", "cancelled", "unusable")
 WORTH_SAYING = 1.0  # seconds saved
@@ -53,7 +37,7 @@ def summary(run: RunResult, line_times: Iterable[float] = ()) -> Iterator[str]:
     if run.run.dry_run:
         yield f"{count(stats.total, 'provider')}: {stats.pending:,} would be called, {stats.skipped:,} not."
         return
-    counts = [f"{figures[name]:,} {STATUS_WORDS[status]}" for name, status in COUNTED.items() if figures[name]]
+    counts = [f"{figures[name]:,} {STATUS_WORDS[status]}" for status, name in COUNTED_AS.items() if figures[name]]
     yield f"{count(stats.total, 'provider')}: {', '.join(counts) or 'nobody'}."
     if calls := stats.total - stats.skipped - stats.pending - stats.not_called:
         simulated = " Simulated: no phone rang, nothing was spent." if run.run.simulated else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -114,14 +115,19 @@ def _time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _escaped(char: str) -> str:
+    return char if unicodedata.category(char) not in ("Cc", "Cf", "Cs") else json.dumps(char)[1:-1]
+
+
 def as_json(value: Any) -> str:
     """Return the value as JSON, whatever a file or an assistant put into it."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:  # a file's or an assistant's NaN, for which JSON has no word
         return as_json(_finite(value))
-    # A lone surrogate from a broken export has no UTF-8; escaped it is still JSON, and nothing is lost.
-    return text if text.isprintable() else text.encode("utf-8", "backslashreplace").decode()
+    # A lone surrogate has no UTF-8, and what turns a terminal's text around or clears it is no text: escaped it is the
+    # same JSON, and nothing is lost.
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def _finite(value: Any) -> Any:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from concierge_calls.backend import Placed, Stage
+from concierge_calls.backend import ENDING, RINGING, Placed, Stage
 from concierge_calls.models import Reason
 from concierge_calls.vapi.schemas import Call
 
@@ -33,8 +33,8 @@ class Pace:
     sweep: float = 60.0  # a live call of which the feed told nothing for so long is asked for by its id
     fast_sweep: float = 10.0  # the same, where it was never seen, while the feed fails, once that missed a change
     analysis: tuple[float, ...] = (5.0, 15.0, 45.0)  # after the end, the analysis is asked for by the call's id
-    ringing: float = 60.0  # Vapi, OpenAPI VapiSipTransport.dialTimeout
-    slack: float = 30.0  # beyond ringing and its own limit, before a call is overdue
+    ringing: float = RINGING
+    slack: float = ENDING  # beyond ringing and its own limit, before a call is overdue
     blocked: float = 30.0  # for a free line, before a call is withdrawn
     again: float = 2.0  # between two tries to end a call
     stuck: float = 60.0  # for a call to end that was hung up, before it is given up

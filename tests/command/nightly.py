@@ -8,14 +8,13 @@ import re
 import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from tests.command.conftest import COMMAND, LONGEST
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NIGHTLY = EXAMPLES / "nightly.sh"
-COMMAND = str(Path(sys.executable).with_name("concierge-calls"))
-LONGEST = 40.0  # seconds until a job counts as hung; no test waits for it
 
 
 class Nightly:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.command.nightly import COMMAND, EXAMPLES, LONGEST
+from tests.command.conftest import COMMAND, LONGEST
+from tests.command.nightly import EXAMPLES
 
 FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,19 @@ ODD = "Odd,900-555-0100,plumbing"
 NO_NETWORK = {"VAPI_BASE_URL": "https://nowhere.invalid", "HTTPS_PROXY": "http://127.0.0.1:9"}
 
 
+def unaligned(lines: list[str]) -> list[str]:
+    """Return the lines with one gap between columns, since how wide the local time is depends on the hour and day."""
+    return [re.sub(" {2,}", "  ", line) for line in lines]
+
+
 def test_the_plan_is_shown_with_whole_numbers_and_nothing_is_kept(command: Any, providers: Any, kept: Any) -> None:
     finished = command("batch", providers(GOOD, TWIN), "--dry-run", environ=NO_NETWORK)
 
     assert (finished.code, kept()) == (0, 0)
-    assert finished.lines == [
-        "      Provider    Phone         There  Why not, or what is worth a look",
+    assert unaligned(finished.lines) == [
+        "  Provider  Phone  There  Why not, or what is worth a look",
         "call  Blue Ridge  +18645550106  M:SS",
-        "skip  Twin        +18645550106         duplicate of line 2",
+        "skip  Twin  +18645550106  duplicate of line 2",
         "From columns of the file: service from 'service'.",
         "In New York it is M:SS: 1 number.",
         "It takes 9 minutes at the longest, if every call lasts as long as it may.",
@@ -46,10 +52,10 @@ def test_an_unusable_row_is_3_and_said_even_with_q(command: Any, providers: Any)
     finished = command("batch", providers(GOOD, ODD), "--dry-run", "-q")
 
     assert finished.code == 3
-    assert finished.lines == [
-        "      Provider  Phone         There  Why not, or what is worth a look",
-        "skip  Odd       900-555-0100        "
-        " providers.csv, line 3: '900-555-0100' is a premium-rate number, which costs extra; it is never called.",
+    assert unaligned(finished.lines) == [
+        "  Provider  Phone  There  Why not, or what is worth a look",
+        "skip  Odd  900-555-0100  providers.csv, line 3:"
+        " '900-555-0100' is a premium-rate number, which costs extra; it is never called.",
     ]
     assert finished.document["run"]["dryRun"] is True
 
@@ -72,10 +78,9 @@ def test_numbers_called_lately_are_named_with_the_run_that_called_them(command: 
 def test_what_is_odd_about_a_number_is_said_beside_it(command: Any, providers: Any) -> None:
     file = providers("Far,(211) 555-0106,plumbing", GOOD)
 
-    assert command("batch", file, "--dry-run").lines == [
-        "      Provider    Phone         There  Why not, or what is worth a look",
-        "call  Far         +12115550106        "
-        " No such number is known to be assigned, but it is possible, so it is called.",
+    assert unaligned(command("batch", file, "--dry-run").lines) == [
+        "  Provider  Phone  There  Why not, or what is worth a look",
+        "call  Far  +12115550106  No such number is known to be assigned, but it is possible, so it is called.",
         "call  Blue Ridge  +18645550106  M:SS",
         "From columns of the file: service from 'service'.",
         "In New York it is M:SS: 1 number.",

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.command.nightly import COMMAND, EXAMPLES, LONGEST
+from concierge_calls.models import SKIPPED_ON_PURPOSE
+from tests.command.conftest import COMMAND, LONGEST
+from tests.command.nightly import EXAMPLES
 
 AVAILABLE = """\
 Blue Ridge Plumbing Co.: tomorrow at 9 AM, $110 an hour plus parts
@@ -39,7 +41,15 @@ MORE = (
         "postalAddress": {"locality": "=1+1"},
     },
 )
-ON_PURPOSE = ("duplicate", "called_lately", "do_not_call", "on_the_line")
+
+
+@pytest.mark.parametrize("example", ["nightly.sh", "jq.md"])
+def test_an_example_knows_each_reason_for_which_a_row_is_skipped_on_purpose(example: str) -> None:
+    text = (EXAMPLES / example).read_text()
+    found = re.search(r"\[([^]]*)\] as \$on_purpose", text)
+
+    assert found is not None
+    assert set(json.loads(f"[{found[1]}]")) == SKIPPED_ON_PURPOSE
 
 
 def library(*arguments: str) -> tuple[int, str, list[str]]:
@@ -136,7 +146,8 @@ def looked_at(document: Any) -> list[str]:
     return [
         f"{result['provider']['name']}: {result['status']}, {result['error']['message']}"
         for result in document["results"]
-        if result["status"] in bad or (result["status"] == "skipped" and result["error"]["code"] not in ON_PURPOSE)
+        if result["status"] in bad
+        or (result["status"] == "skipped" and result["error"]["code"] not in SKIPPED_ON_PURPOSE)
     ]
 
 

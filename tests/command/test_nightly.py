@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.command.nightly import EXAMPLES, LONGEST, NIGHTLY, Nightly
+from tests.command.conftest import LONGEST
+from tests.command.nightly import EXAMPLES, NIGHTLY, Nightly
 
 FIRST = "+18645550110"
 ROWS = ("Reedy River,(864) 555-0110,plumbing", "Blue Ridge,(864) 555-0106,plumbing", "Falls Park,864-555-0125,plumbing")

@@ -10,26 +10,31 @@ from concierge_calls.cli.closing import show_standings
 from concierge_calls.display import Column, Verbosity, chosen
 from concierge_calls.journal import Journal
 from concierge_calls.models import CallEvent, EventKind, RunResult
-from concierge_calls.plain import clock, one_line
+from concierge_calls.plain import clock, shown
 from concierge_calls.ranking import heard
 
-COLUMNS = (Column("On the line now", flexible=True), Column("Phone"), Column("State"), Column("Since", right=True))
+COLUMNS = (
+    Column("Not over yet", flexible=True),
+    Column("Phone"),
+    Column("State", styled=True),
+    Column("Since the dial", right=True),
+)
 STATES = {
     EventKind.CALL_DIALING: "dialing",
     EventKind.CALL_PLACED: "dialing",
     EventKind.CALL_RINGING: "ringing",
     EventKind.CALL_IN_PROGRESS: "talking",
-    EventKind.CALL_ENDED: "ended, awaits its analysis",
+    EventKind.CALL_ENDED: "analysis",
 }
 
 
 def show_run(journal: Journal, result: RunResult) -> None:
     """Show how the run stands, on stderr."""
     screen = chosen(Verbosity.NORMAL, heard)
-    show_standings(result, screen)
-    live = list(_live(journal, result.run.id))
-    if live:
+    if live := list(_live(journal, result.run.id)):
+        screen.say("")
         screen.table(COLUMNS, live)
+    show_standings(result, screen)
     screen.say(*report.summary(result, journal.line_times(result.run.id)))
     if not result.run.finished and journal.is_worked_on(result.run.id):
         screen.say("It is being worked on now, so there is no need to resume it.")
@@ -45,5 +50,5 @@ def _live(journal: Journal, run_id: str) -> Iterator[tuple[str, ...]]:
     for index, event in latest.items():
         if event.request is not None:
             provider = event.request.provider
-            since = clock((now - begun[index]).total_seconds())
-            yield one_line(provider.name, 40), f"…{provider.last_four}", STATES[event.kind], since
+            since = clock(max(0.0, (now - begun[index]).total_seconds()))
+            yield shown(provider.name, 40), f"…{provider.last_four}", STATES[event.kind], since
