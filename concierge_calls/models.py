@@ -40,38 +40,24 @@ class CallStatus(StrEnum):
     PENDING = "pending"  # only while the run is unfinished
     IN_PROGRESS = "in_progress"  # only while the run is unfinished
 
+    @property
+    def words(self) -> str:
+        """What it is called where a person reads it."""
+        return _IN_WORDS.get(self, self.value.replace("_", " "))
 
-# What a status is called where a person reads it.
-STATUS_WORDS: Mapping[CallStatus, str] = {
-    CallStatus.COMPLETED: "completed",
-    CallStatus.NO_ANSWER: "no answer",
-    CallStatus.BUSY: "busy",
-    CallStatus.VOICEMAIL: "voicemail",
+    @property
+    def counted_as(self) -> str:
+        """The field of RunStats that counts it."""
+        return _COUNTED_AS.get(self, self.value)
+
+
+_IN_WORDS = {
     CallStatus.TIMEOUT: "timed out",
     CallStatus.ERROR: "failed",
-    CallStatus.UNCERTAIN: "uncertain",
-    CallStatus.CANCELLED: "cancelled",
-    CallStatus.SKIPPED: "skipped",
-    CallStatus.NOT_CALLED: "not called",
     CallStatus.PENDING: "not yet called",
     CallStatus.IN_PROGRESS: "on the line",
 }
-
-# The field of RunStats that counts it, in the order in which a person reads them.
-COUNTED_AS: Mapping[CallStatus, str] = {
-    CallStatus.COMPLETED: "successful",
-    CallStatus.NO_ANSWER: "no_answer",
-    CallStatus.BUSY: "busy",
-    CallStatus.VOICEMAIL: "voicemail",
-    CallStatus.TIMEOUT: "timed_out",
-    CallStatus.ERROR: "failed",
-    CallStatus.UNCERTAIN: "uncertain",
-    CallStatus.CANCELLED: "cancelled",
-    CallStatus.SKIPPED: "skipped",
-    CallStatus.NOT_CALLED: "not_called",
-    CallStatus.PENDING: "pending",
-    CallStatus.IN_PROGRESS: "in_progress",
-}
+_COUNTED_AS = {CallStatus.COMPLETED: "successful", CallStatus.ERROR: "failed", CallStatus.TIMEOUT: "timed_out"}
 
 
 class CallMethod(StrEnum):

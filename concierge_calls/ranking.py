@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from concierge_calls.models import STATUS_WORDS, CallResult, CallStatus
+from concierge_calls.models import CallResult, CallStatus
 from concierge_calls.plain import shown
 
 ANSWERS = {  # of an assistant's `availability`
@@ -23,7 +23,7 @@ NOT_DIALLED = frozenset({CallStatus.SKIPPED, CallStatus.PENDING, CallStatus.NOT_
 CUT_SHORT = frozenset({CallStatus.TIMEOUT, CallStatus.ERROR, CallStatus.CANCELLED})
 BEST_FIRST = {answer: place for place, answer in enumerate(ANSWERS.values())}
 UNREACHED, UNDIALLED, LAST = (len(BEST_FIRST) + more for more in range(3))
-CRITERIA = {True: "criteria met", None: "criteria open", False: "criteria not met"}
+CRITERIA = {None: "criteria open", False: "criteria not met"}
 NOTE_LENGTH = 160  # characters of each thing that a note says
 DEEPEST = 3  # levels of lists and objects that are put into words
 
@@ -64,7 +64,7 @@ def standing(result: CallResult) -> Standing:
         index=result.index,
         name=_shown(result.provider.name) or "(no name)",
         last_four=result.provider.last_four,
-        answer=answer or STATUS_WORDS[result.status],
+        answer=answer or result.status.words,
         when=_shown(said.get("earliest_availability")),
         rate=_shown(said.get("estimated_rate")),
         note="; ".join(_worth_knowing(result)) if is_candidate else _why_not(result, said),
@@ -108,8 +108,8 @@ def _criteria(result: CallResult) -> bool | None:
 
 def _worth_knowing(result: CallResult) -> Iterator[str]:
     data, met = _data(result), _criteria(result)
-    if met is not None or result.request.user_criteria:
-        details = "" if met else _shown(data.get("criteria_details"), NOTE_LENGTH)
+    if met is False or (met is None and result.request.user_criteria):  # that all are met is what was asked for
+        details = _shown(data.get("criteria_details"), NOTE_LENGTH)
         yield f"{CRITERIA[met]}: {details}" if details else CRITERIA[met]
     is_told = data.get("earliest_availability") or data.get("estimated_rate")  # which is what a summary repeats
     if notes := _shown(data.get("notes") or (None if is_told else result.analysis.summary), NOTE_LENGTH):
@@ -118,7 +118,7 @@ def _worth_knowing(result: CallResult) -> Iterator[str]:
 
 def _why_not(result: CallResult, said: Mapping[str, Any]) -> str:
     error = None if result.error is None else result.error.message
-    reasons = (said.get("disqualification_reason"), error, result.analysis.summary, said.get("notes"))
+    reasons = (said.get("disqualification_reason"), error, said.get("notes"), result.analysis.summary)
     return next(filter(None, (_shown(reason, NOTE_LENGTH) for reason in reasons)), "")
 
 

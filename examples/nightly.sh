@@ -94,7 +94,7 @@ case $code in
         echo "Everybody was called, but the providers below need a look: a call that failed, ran into its time limit or"
         echo "was cut off, a phone that may have rung unheard (uncertain), or a row that could not be used (skipped)."
         echo "Read the document, correct such rows in $PROVIDERS, and call by hand whom you still need."
-        if [ -n "$run" ]; then
+        if [ -n "$run" ] && [ -n "$(sed -n '/"status": "uncertain"/{p;q;}' "$document")" ]; then
             echo "Nobody uncertain is called again; this looks once more what became of such a call:"
             echo "$resume"
         fi

@@ -91,7 +91,7 @@ def test_a_run_is_foretold_in_sentences() -> None:
     morning = datetime(2026, 5, 4, 9, 12, tzinfo=HERE)
 
     assert sentences(foretold(results, morning, rate=0.11)) == [
-        "3 providers will be called, at most 5 at once; 3 of 6 will not, each with its reason in the document.",
+        "3 providers will be called, at most 3 at once; 3 of 6 will not, each with its reason in the document.",
         "Not called: 2 (duplicate), such as: duplicate of line 2.",
         "Not called: 1 (too short): providers.csv, line 7: '555-0101' lacks its area code; write the whole number.",
         "In New York it is 09:12: 2 numbers.",
@@ -100,7 +100,7 @@ def test_a_run_is_foretold_in_sentences() -> None:
         "This is a warning: nobody is held back, with --yes or without; to call at a better time, stop here and run"
         " it again later.",
         "It takes 9 minutes at the longest, if every call lasts as long as it may.",
-        "The most it can cost is about $1.65, at $0.11 a minute, as earlier calls cost on average.",
+        "It costs about $1.65 at most, at $0.11 a minute, as earlier calls did on average.",
     ]
 
 
@@ -152,14 +152,16 @@ def test_calls_that_were_made_before_count_for_nothing() -> None:
 
 
 def test_the_most_frequent_reasons_are_named_and_the_rest_counted() -> None:
-    results = [skipped(f"reason_{n}", f"Reason {n}.") for n in range(6) for _ in range(6 - n)]
+    results = [skipped(f"reason_{n}", f"Reason {n}.") for n in range(8) for _ in range(8 - n)]
 
     assert list(who(foretold([called(NEW_YORK), *results]))) == [
-        "1 provider will be called; 21 of 22 will not, each with its reason in the document.",
-        "Not called: 6 (reason 0), such as: Reason 0.",
-        "Not called: 5 (reason 1), such as: Reason 1.",
-        "Not called: 4 (reason 2), such as: Reason 2.",
-        "Not called: 3 (reason 3), such as: Reason 3.",
+        "1 provider will be called; 36 of 37 will not, each with its reason in the document.",
+        "Not called: 8 (reason 0), such as: Reason 0.",
+        "Not called: 7 (reason 1), such as: Reason 1.",
+        "Not called: 6 (reason 2), such as: Reason 2.",
+        "Not called: 5 (reason 3), such as: Reason 3.",
+        "Not called: 4 (reason 4), such as: Reason 4.",
+        "Not called: 3 (reason 5), such as: Reason 5.",
         "Not called: 3 for other reasons.",
     ]
 
@@ -263,7 +265,7 @@ def test_the_hours_begin_at_eight_and_are_over_at_twenty(hour: int, minute: int,
         (NEW_YORK, "12:12"),
         (ALASKA, "07:12-08:12 ?"),
         (NEWFOUNDLAND, "13:12-13:42"),
-        (TOLL_FREE, "05:12-02:12 ?"),
+        (TOLL_FREE, None),
         (SYDNEY, "02:12 Tue !"),
         (NOWHERE, None),
     ],
@@ -274,10 +276,10 @@ def test_a_row_of_the_dry_run_has_the_time_in_short(number: str, clock: str | No
 
 def test_a_number_in_several_zones_has_the_range_of_their_times() -> None:
     assert times_said(TOLL_FREE, TOLL_FREE, ALASKA, NEWFOUNDLAND) == [
-        "In one of 42 places it is 05:12-02:12 (Monday to Tuesday): 2 numbers.",
         "In Adak or Anchorage it is 07:12-08:12: 1 number.",
         "In Halifax or St Johns it is 13:12-13:42: 1 number.",
-        "It may be outside 08:00-20:00 for 3 numbers that can be in several time zones.",
+        "The local time of 2 numbers is not known: it cannot be told where such a number is.",
+        "It may be outside 08:00-20:00 for 1 number that can be in several time zones.",
     ]
 
 
@@ -328,8 +330,8 @@ def test_a_machine_without_time_zone_data_says_so_and_goes_on() -> None:
     now = datetime(2026, 5, 4, 12, 13, tzinfo=UTC)  # a minute that no other test asks for, and nothing remembers
 
     assert times_said(NEW_YORK, TOLL_FREE, NOWHERE, now=now) == [
-        "The local time of 1 number is not known: it cannot be told where such a number is.",
-        "The local time of 2 numbers is not known: this machine has no time zone data for it;"
+        "The local time of 2 numbers is not known: it cannot be told where such a number is.",
+        "The local time of 1 number is not known: this machine has no time zone data for it;"
         " pip install tzdata adds it.",
     ]
     assert local_clock(NEW_YORK, now) is None
@@ -384,11 +386,12 @@ def test_the_longest_is_said_in_whole_minutes_rounded_up(
 @pytest.mark.parametrize(
     ("number", "rate", "said"),
     [
-        (10, 0.11, "$5.50, at $0.11 a minute"),
-        (1, 0.1, "$0.50, at $0.10 a minute"),
-        (1, 0.0702, "$0.36, at $0.0702 a minute"),
-        (400, 3.0, "$6,000.00, at $3.00 a minute"),
-        (1, 0.0, "$0.00, at $0.00 a minute"),
+        (10, 0.11, "$5.50 at most, at $0.11 a minute"),
+        (1, 0.1, "$0.50 at most, at $0.10 a minute"),
+        (1, 0.0702, "$0.36 at most, at $0.07 a minute"),
+        (60, 2.7001, "$811 at most, at $2.70 a minute"),
+        (400, 3.0, "$6,000 at most, at $3.00 a minute"),
+        (1, 0.0, "$0.00 at most, at $0.00 a minute"),
     ],
 )
 def test_the_most_a_run_can_cost_is_said_where_a_rate_is_known_and_never_rounded_down(
@@ -396,7 +399,7 @@ def test_the_most_a_run_can_cost_is_said_where_a_rate_is_known_and_never_rounded
 ) -> None:
     known = foretold([called(NOWHERE)] * number, rate=rate)
 
-    assert list(limits(known))[1:] == [f"The most it can cost is about {said}, as earlier calls cost on average."]
+    assert list(limits(known))[1:] == [f"It costs about {said}, as earlier calls did on average."]
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_a_candidate_stands_with_what_a_client_wants_to_know() -> None:
         answer="available",
         when="Tuesday 9 AM",
         rate="$95 an hour",
-        note="criteria met; Ring the owner at …0107 before noon.",
+        note="Ring the owner at …0107 before noon.",
         is_candidate=True,
     )
 
@@ -202,13 +202,13 @@ def test_an_answer_is_one_of_few_words(data: dict[str, Any], answer: str, is_can
 @pytest.mark.parametrize(
     ("data", "note"),
     [
-        ({"all_criteria_met": True, "criteria_details": "licensed since 1999"}, "criteria met"),
+        ({"all_criteria_met": True, "criteria_details": "licensed since 1999"}, ""),
         ({"all_criteria_met": False, "criteria_details": "no licence"}, "criteria not met: no licence"),
         ({"criteria_details": "licence not asked for"}, "criteria open: licence not asked for"),
         ({"all_criteria_met": "true"}, "criteria open"),
-        ({"all_criteria_met": True, "notes": "n" * 200}, f"criteria met; {'n' * 159}…"),
-        ({"all_criteria_met": True, "summary": "They can come."}, "criteria met; They can come."),
-        ({"all_criteria_met": True, "summary": "At $90.", "estimated_rate": "$90"}, "criteria met"),
+        ({"all_criteria_met": True, "notes": "n" * 200}, f"{'n' * 159}…"),
+        ({"all_criteria_met": True, "summary": "They can come."}, "They can come."),
+        ({"all_criteria_met": True, "summary": "At $90.", "estimated_rate": "$90"}, ""),
         ({"request": ServiceRequest(), "notes": "Bring photos."}, "Bring photos."),
         ({"request": ServiceRequest()}, ""),
     ],
@@ -221,9 +221,10 @@ def test_a_candidates_note_says_how_the_criteria_stand(data: dict[str, Any], not
     ("data", "note"),
     [
         ({"disqualified": True, "disqualification_reason": "no licence", "summary": "s"}, "no licence"),
-        ({"availability": "unavailable", "summary": "Booked until May.", "notes": "n"}, "Booked until May."),
+        ({"availability": "unavailable", "summary": "They were called.", "notes": "Booked."}, "Booked."),
+        ({"availability": "unavailable", "summary": "Booked until May."}, "Booked until May."),
         ({"availability": "unavailable", "notes": "Booked."}, "Booked."),
-        ({"status": CallStatus.VOICEMAIL, "summary": "A machine answered.", "notes": "n"}, "A machine answered."),
+        ({"status": CallStatus.VOICEMAIL, "summary": "A machine answered."}, "A machine answered."),
         ({"status": CallStatus.ERROR, "error": REFUSED, "summary": "s"}, "Vapi wants to be paid first."),
         ({"status": CallStatus.VOICEMAIL, "disqualification_reason": "none is due"}, ""),
     ],
@@ -236,7 +237,7 @@ def test_a_number_that_would_be_cut_in_half_is_masked_first() -> None:
     notes = "x" * 150 + " call 864 555 0106"
 
     assert standing(result(availability="available", all_criteria_met=True, notes=notes)).note == (
-        "criteria met; " + "x" * 150 + " call …01…"
+        "" + "x" * 150 + " call …01…"
     )
 
 

@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 from concierge_calls.backend import ENDING, RINGING, Identity
 from concierge_calls.display import Display, Verbosity
 from concierge_calls.forecast import Forecast, forecast, limits, where, who
+from concierge_calls.models import CallStatus
 from concierge_calls.plain import shown
 from concierge_calls.run import Run
 from concierge_calls.settings.fields import SETTINGS
 from concierge_calls.settings.loading import Settings, is_loopback
 
-LONGEST = 40  # characters of a name that somebody gave at Vapi
+LONGEST = 40  # characters of a name that somebody gave at Vapi, and of a thing that is asked for
+LEFT = frozenset({CallStatus.PENDING, CallStatus.NOT_CALLED})  # a run that was stopped goes on with those not called
 
 
 class Prompt:
@@ -28,7 +30,8 @@ class Prompt:
         self._run = run
         self._screen = screen
         self._notes = notes
-        somebody = run.result().stats.pending > 0
+        stats = run.result().stats
+        somebody = stats.pending + stats.not_called > 0
         self._asked = asked and somebody and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
         says = self._asked or verbosity > Verbosity.QUIET
         self._forecast = forecast_of(run) if says else None  # a look at every row, which is not for nothing
@@ -43,7 +46,9 @@ class Prompt:
         if self._forecast is not None and self._run.simulated:
             self._screen.say("A simulator takes the calls: no phone rings.")
         elif self._forecast is not None and self._forecast.called:
-            self._screen.say(*_caller(self._run), *host(self._run.settings), *self._run.warnings)
+            self._screen.say(
+                *_caller(self._run), *_asked_for(self._run), *host(self._run.settings), *self._run.warnings
+            )
             self._screen.say(*where(self._forecast), *limits(self._forecast))
         return not self._asked or await _answered_yes(self._screen)
 
@@ -74,8 +79,20 @@ def _caller(run: Run) -> Iterator[str]:
     identity = run.identity or Identity()
     number = f"…{identity.number[-4:]}" if identity.number else "the number that VAPI_PHONE_NUMBER_ID names"
     name = f" ({shown(identity.name, LONGEST)})" if identity.name else ""
-    own = f"your assistant {shown(identity.assistant, LONGEST)}" if identity.assistant else "the tool's own assistant"
-    yield f"They see {number}{name} and hear {own}; the calls are {'' if run.settings.record else 'not '}recorded."
+    own = identity.assistant
+    speaks = f"your assistant {shown(own, LONGEST)}" if own else "the tool's own assistant"
+    yield f"They see {number}{name} and hear {speaks}; the calls are {'' if run.settings.record else 'not '}recorded."
+    if run.settings.record and own:
+        yield "That a call is recorded your assistant must say by itself; only the tool's own one does."
+
+
+def _asked_for(run: Run) -> Iterator[str]:
+    first = next((row.request for row in run.result().results if row.status in LEFT), None)
+    if first is not None and first.service_needed:
+        place = f" in {shown(first.location, LONGEST)}" if first.location else ""
+        soon = shown(first.urgency.replace("_", " "), LONGEST)
+        client = f", for {shown(first.client_name, LONGEST)}" if first.client_name else ""
+        yield f"The first is asked for {shown(first.service_needed, LONGEST)}{place}, {soon}{client}."
 
 
 async def _answered_yes(screen: Display) -> bool:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 
 from concierge_calls import report
 from concierge_calls.display import Column, Display, Verbosity
 from concierge_calls.errors import OutputError
 from concierge_calls.models import CallResult, CallStatus, RunResult
 from concierge_calls.output import Output, forget_stdout, write_to_stdout
+from concierge_calls.plain import one_line
 from concierge_calls.ranking import Standing, best_first, standing
 
-ALL, MOST = 20, 10  # so many providers are all listed; of more only the best
+ALL, MOST = 20, 10  # up to so many providers are all listed; of more only the best, and those that need a look
+NAME_WIDTH = 24
 CANDIDATE_COLUMNS = (
-    Column("Who can come", flexible=True),
+    Column("Who may come"),
     Column("Phone"),
     Column("Answer", styled=True),
     Column("When", flexible=True, wraps=True),
@@ -24,7 +28,7 @@ CANDIDATE_COLUMNS = (
     Column("What else", flexible=True, wraps=True),
 )
 OTHER_COLUMNS = (
-    Column("The others", flexible=True),
+    Column("The others"),
     Column("Phone"),
     Column("Answer", styled=True),
     Column("Why", flexible=True, wraps=True),
@@ -50,34 +54,50 @@ async def conclude(
         show_standings(result, screen)
     if verbosity > Verbosity.QUIET or code in (4, 5):
         screen.say(*report.summary(result, line_times))
-        if written and not output.is_stdout:
-            screen.say(f"The document is in {output.target}")
+    if written and not output.is_stdout and (verbosity > Verbosity.QUIET or code in (4, 5) or output.was_chosen_by_us):
+        screen.say(f"The document is in {output.target}")
     return code if written else max(code, 3)
 
 
 def show_standings(result: RunResult, screen: Display) -> None:
-    """Show who can come when and for how much, best first, and why the others cannot."""
-    over = result.stats.total - result.stats.pending - result.stats.in_progress
-    most = ALL if over <= ALL else MOST
-    standings = [standing(one) for one in best_first(filter(_is_over, result.results), most)]
-    candidates = [(*_who(one), one.when, one.rate, one.note) for one in standings if one.is_candidate]
-    others = [(*_who(one), one.note) for one in standings if not one.is_candidate]
-    for columns, rows in ((CANDIDATE_COLUMNS, candidates), (OTHER_COLUMNS, others)):
-        if rows:
-            screen.say("")
-            screen.table(columns, rows)
-    if more := over - len(standings):
-        screen.say(f"The document has {more:,} more.")
-    if standings:
+    """Show who can come when and for how much, best first, and why the others cannot.
+
+    Of many providers the best are shown and those that need a look; how many there are of the others is said.
+    """
+    all_ = result.stats.total <= ALL
+    best = best_first(filter(_is_over, result.results), ALL if all_ else MOST)
+    standings = [one for one in map(standing, best) if one.is_candidate or all_]
+    _show(
+        CANDIDATE_COLUMNS, [(*_who(one), one.when, one.rate, one.note) for one in standings if one.is_candidate], screen
+    )
+    others = [one for one in standings if not one.is_candidate]
+    if not all_:
+        needy = (one for one in result.results if report.needs_a_look(one))
+        others = [standing(one) for one in islice(needy, MOST)]
+    _show(OTHER_COLUMNS, [(*_who(one), one.note) for one in others], screen)
+    if not all_:
+        answers = Counter(standing(one).answer for one in result.results if _is_over(one))
+        screen.say("", f"Of all: {', '.join(f'{number:,} {answer}' for answer, number in answers.most_common())}.")
+    if standings or others:
         screen.say("")
+    if result.stats.successful and not any(one.is_candidate for one in standings):
+        screen.say("Nobody can come.")
+
+
+def _show(columns: Sequence[Column], rows: Sequence[Sequence[str]], screen: Display) -> None:
+    # A column in which nothing stands takes room from those in which something does.
+    kept = [number for number in range(len(columns)) if any(row[number] for row in rows)]
+    if rows:
+        screen.say("")
+        screen.table([columns[number] for number in kept], [[row[number] for number in kept] for row in rows])
 
 
 def _is_over(result: CallResult) -> bool:
-    return result.status not in (CallStatus.PENDING, CallStatus.IN_PROGRESS)
+    return result.status not in (CallStatus.PENDING, CallStatus.IN_PROGRESS, CallStatus.NOT_CALLED)
 
 
 def _who(one: Standing) -> tuple[str, str, str]:
-    return one.name, f"…{one.last_four}" if one.last_four else "-", one.answer
+    return one_line(one.name, NAME_WIDTH), f"…{one.last_four}" if one.last_four else "-", one.answer
 
 
 def _write(result: RunResult, output: Output, screen: Display) -> bool:

@@ -41,18 +41,20 @@ def show(run: options.Run, output: options.OutputFile = None, format_: options.O
     with journals() as opened:
         journal, result = _found(run, opened)
         wanted = Format(format_) if format_ else result.run.format
-        Output.chosen(output or "-", run).write(partial(report.write, result, format_=wanted))
+        place = Output.chosen(output, result.run.source, wanted)
+        place.write(partial(report.write, result, format_=wanted))
         if sys.stderr is not None and sys.stderr.isatty():
-            show_run(journal, result)
+            show_run(journal, result, place)
 
 
 def resume(
     run: options.OptionalRun = None,
     output: options.OutputFile = None,
     format_: options.OtherFormat = None,
+    yes: options.Yes = False,
     hang_up: options.HangUp = False,
     quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    verbose: options.EveryEvent = False,
 ) -> None:
     """Finish a run that was cut short; nobody is called again."""
     from concierge_calls.cli.batch import verbosity
@@ -61,7 +63,7 @@ def resume(
 
     wanted = Format(format_) if format_ else None
     how_much = verbosity(quiet=quiet, verbose=verbose)
-    raise typer.Exit(finish_run(run, output, wanted, hang_up=hang_up, verbosity=how_much))
+    raise typer.Exit(finish_run(run, output, wanted, yes=yes, hang_up=hang_up, verbosity=how_much))
 
 
 @contextmanager
@@ -112,4 +114,4 @@ def _line(entry: Listed) -> str:
     state = "finished" if run.finished else "running" if journal.is_worked_on(run.id) else "unfinished"
     when = f"{run.started_at.astimezone():%Y-%m-%d %H:%M}"
     kind = ", simulated" if run.simulated else ""
-    return f"{run.id}  {when}  {one_line(run.source, 15):<15}  {f'{done:,}/{stats.total:,}':>9}  {state}{kind}"
+    return f"{run.id}  {when}  {one_line(run.source, 13):<13}  {f'{done}/{stats.total}':>7}  {state}{kind}"

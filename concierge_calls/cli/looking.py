@@ -10,6 +10,7 @@ from concierge_calls.cli.closing import show_standings
 from concierge_calls.display import Column, Verbosity, chosen
 from concierge_calls.journal import Journal
 from concierge_calls.models import CallEvent, EventKind, RunResult
+from concierge_calls.output import Output
 from concierge_calls.plain import clock, shown
 from concierge_calls.ranking import heard
 
@@ -28,16 +29,17 @@ STATES = {
 }
 
 
-def show_run(journal: Journal, result: RunResult) -> None:
-    """Show how the run stands, on stderr."""
+def show_run(journal: Journal, result: RunResult, place: Output) -> None:
+    """Show how the run stands, on stderr, and where its document went."""
     screen = chosen(Verbosity.NORMAL, heard)
     if live := list(_live(journal, result.run.id)):
         screen.say("")
         screen.table(COLUMNS, live)
     show_standings(result, screen)
-    screen.say(*report.summary(result, journal.line_times(result.run.id)))
-    if not result.run.finished and journal.is_worked_on(result.run.id):
-        screen.say("It is being worked on now, so there is no need to resume it.")
+    worked_on = not result.run.finished and journal.is_worked_on(result.run.id)
+    screen.say(*report.summary(result, journal.line_times(result.run.id), worked_on=worked_on))
+    if not place.is_stdout:
+        screen.say(f"The document is in {place.target}")
 
 
 def _live(journal: Journal, run_id: str) -> Iterator[tuple[str, ...]]:

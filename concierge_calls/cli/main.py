@@ -23,6 +23,7 @@ NOT_CALLED = 2
 app = typer.Typer(
     name="concierge-calls",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode=None,  # plain help starts quickly and reads well in a pipe
     pretty_exceptions_enable=False,
 )

@@ -98,6 +98,7 @@ Format = Annotated[
         "--format",
         help="json: the document; jsonl: a result a line; csv: for a spreadsheet. (default json)",
         metavar="FORMAT",
+        show_default=False,
     ),
 ]
 OtherFormat = Annotated[
@@ -108,5 +109,6 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless s
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Say every event; with --dry-run also all that the assistant is told.")
 ]
+EveryEvent = Annotated[bool, typer.Option("--verbose", "-v", help="Say every event.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 OnlySimulated = Annotated[bool, typer.Option("--simulate", help="Only simulated runs.")]

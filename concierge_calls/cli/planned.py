@@ -62,8 +62,8 @@ def _planned(row: CallResult, now: datetime) -> tuple[str, ...]:
 
 
 def _forecast(run: Run) -> Iterator[str]:
-    if not run.simulated:
-        planned = forecast_of(run)
+    planned = forecast_of(run)
+    if planned.called and not run.simulated:
         yield from where(planned)
         yield from limits(planned)
 
@@ -73,6 +73,7 @@ def _told(run: Run, result: RunResult) -> Iterator[str]:
 
     first = next((row for row in result.results if row.status is not CallStatus.SKIPPED), None)
     if first is None:
+        yield "Nobody would be called, so nobody would be told anything."
         return
     asked = CallRequest(index=first.index, provider=first.provider, request=first.request)
     yield ""

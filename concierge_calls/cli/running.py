@@ -15,7 +15,7 @@ from concierge_calls.draft import Order
 from concierge_calls.errors import RunInterrupted
 from concierge_calls.models import Format, RunResult
 from concierge_calls.output import Output
-from concierge_calls.plain import count
+from concierge_calls.plain import count, shown
 from concierge_calls.ranking import heard
 from concierge_calls.run import Run, continued, drafted
 from concierge_calls.settings.loading import Settings
@@ -60,14 +60,14 @@ async def _carry_out(order: Order, settings: Settings, output: Output, manner: M
 
 
 def finish_run(
-    run_id: str | None, target: str | None, format_: Format | None, *, hang_up: bool, verbosity: Verbosity
+    run_id: str | None, target: str | None, format_: Format | None, *, yes: bool, hang_up: bool, verbosity: Verbosity
 ) -> int:
     """Finish a run that was cut short and return the exit code; 0 when there is nothing to do."""
-    return asyncio.run(_finish_run(run_id, target, format_, hang_up=hang_up, verbosity=verbosity))
+    return asyncio.run(_finish_run(run_id, target, format_, yes=yes, hang_up=hang_up, verbosity=verbosity))
 
 
 async def _finish_run(
-    run_id: str | None, target: str | None, format_: Format | None, *, hang_up: bool, verbosity: Verbosity
+    run_id: str | None, target: str | None, format_: Format | None, *, yes: bool, hang_up: bool, verbosity: Verbosity
 ) -> int:
     screen = chosen(verbosity, heard)
     with stoppable(screen.announce, hang_up=hang_up) as stopper:
@@ -81,8 +81,12 @@ async def _finish_run(
             output.check()
             if verbosity > Verbosity.QUIET:
                 screen.say(*_before_resuming(run))
+            prompt = Prompt(run, screen, (), asked=not yes, verbosity=verbosity)
             try:
                 async with run.connected():
+                    if not await prompt.agreed():
+                        screen.say("Nobody was dialled.")
+                        return DECLINED
                     result = await _called(run, screen, stopper)
             except asyncio.CancelledError:
                 screen.say("Interrupted before the first dial.")
@@ -107,7 +111,8 @@ def _before_resuming(run: Run) -> Iterator[str]:
     known = run.result()
     followed, left = known.stats.in_progress, known.stats.pending + known.stats.not_called
     yield (
-        f"Finishing run {run.id} of {known.run.source}: {count(followed, 'call')} followed,"
+        f"Finishing run {run.id} of {shown(known.run.source, 40)}: {count(followed, 'call')} followed,"
         f" {count(left, 'provider')} left to call, at most {known.run.max_concurrent} at once."
     )
-    yield from host(run.settings)
+    if not left:
+        yield from host(run.settings)

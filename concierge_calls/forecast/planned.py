@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from concierge_calls import phone
 from concierge_calls.forecast import times
 from concierge_calls.forecast.times import Walls, Zones
 from concierge_calls.models import CallResult, CallStatus, Provider, Reason
@@ -90,13 +89,13 @@ def forecast(
 ) -> Forecast:
     """Say what a planned run would do, going through its results once and keeping none of them.
 
-    `pending` results will be called, `skipped` ones will not, and others count for nothing. `now` is aware, in the
-    zone of whoever reads the forecast. `call_timeout` is what a call may cost time for, `longest_call` also the ringing
-    before it and its end; these, `start_interval` and `analysis_timeout` are seconds, `rate` is dollars a minute.
+    `pending` and `not_called` results will be called, `skipped` ones will not, and others count for nothing. `now` is
+    aware, in the zone of whoever reads the forecast. A call costs for `call_timeout` at most, and takes `longest_call`
+    with its ringing and its end; these, `start_interval` and `analysis_timeout` are seconds, `rate` dollars a minute.
     """
     tally = _Tally(now)
     for result in results:
-        if result.status is CallStatus.PENDING:
+        if result.status in (CallStatus.PENDING, CallStatus.NOT_CALLED):  # a run that was stopped goes on with these
             tally.call(result.provider)
         elif result.status is CallStatus.SKIPPED:
             tally.skip(result.error)
@@ -133,7 +132,7 @@ class _Tally:
 
     def call(self, provider: Provider) -> None:
         self.called += 1
-        zones = phone.time_zones(provider.phone or "")
+        zones = times.zones_of(provider.phone or "")
         if zones not in self.walls:
             self.walls[zones] = times.walls(zones, self.now)
         self.zones[zones] += 1

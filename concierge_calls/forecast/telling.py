@@ -10,31 +10,31 @@ from concierge_calls.forecast.times import CLOSES, OPENS
 from concierge_calls.plain import count
 
 _HOURS = f"{OPENS:%H:%M}-{CLOSES:%H:%M}"
-_LINES = 4  # of local times, and of reasons
+_PLACES, _REASONS = 4, 6  # lines of each
 
 
 def who(forecast: Forecast) -> Iterator[str]:
     """Say how many are called, how many are not, and why."""
     called, skipped = forecast.called, forecast.skipped
     if called:
-        most = f", at most {forecast.max_concurrent:,} at once" if called > 1 else ""
+        most = f", at most {min(called, forecast.max_concurrent):,} at once" if called > 1 else ""
         others = f"; {skipped:,} of {called + skipped:,} will not, each with its reason in the document"
         yield f"{count(called, 'provider')} will be called{most}{others if skipped else ''}."
     else:
         yield f"Nobody will be called: {count(skipped, 'provider')}, each with its reason in the document."
-    for reason in forecast.reasons[:_LINES]:
+    for reason in forecast.reasons[:_REASONS]:
         such = ", such as" if reason.count > 1 else ""
         yield f"Not called: {reason.count:,} ({reason.code.replace('_', ' ')}){such}: {reason.example}"
-    if rest := sum(reason.count for reason in forecast.reasons[_LINES:]):
+    if rest := sum(reason.count for reason in forecast.reasons[_REASONS:]):
         yield f"Not called: {rest:,} for other reasons."
 
 
 def where(forecast: Forecast) -> Iterator[str]:
     """Say what time it is where the phones would ring, and for whom it is outside the hours in which they expect it."""
-    for local in forecast.local[:_LINES]:
+    for local in forecast.local[:_PLACES]:
         day = f" ({local.weekday})" if local.weekday else ""
         yield f"In {local.place} it is {local.clock}{day}: {count(local.count, 'number')}."
-    if rest := sum(local.count for local in forecast.local[_LINES:]):
+    if rest := sum(local.count for local in forecast.local[_PLACES:]):
         yield f"Elsewhere: {count(rest, 'number')}."
     if forecast.unknown:
         many = count(forecast.unknown, "number")
@@ -71,17 +71,16 @@ def limits(forecast: Forecast) -> Iterator[str]:
         after = "" if not late.days else " the next day" if late.days == 1 else f" {late.days:,} days later"
         yield f"The last call may go on until {late.clock}{after} in {late.place}, after {CLOSES:%H:%M} there."
     if forecast.rate is not None and forecast.most_cost is not None:
-        most = math.ceil(round(forecast.most_cost * 100, 6)) / 100
-        rate = _rate(forecast.rate)
-        yield f"The most it can cost is about ${most:,.2f}, at ${rate} a minute, as earlier calls cost on average."
+        most, rate = _dollars(forecast.most_cost), f"${forecast.rate:.2f}"
+        yield f"It costs about {most} at most, at {rate} a minute, as earlier calls did on average."
+
+
+def _dollars(amount: float) -> str:
+    # Whole dollars where cents would be more exact than the rate is; never less than it is.
+    return f"${math.ceil(round(amount, 6)):,}" if amount >= 10 else f"${math.ceil(round(amount * 100, 6)) / 100:.2f}"
 
 
 def _length(seconds: float) -> str:
     hours, minutes = divmod(math.ceil(round(seconds / 60, 6)), 60)
     parts = [count(hours, "hour")] if hours else []
     return " ".join([*parts, count(minutes, "minute")] if minutes or not hours else parts)
-
-
-def _rate(rate: float) -> str:
-    whole, _, decimals = f"{rate:.4f}".rstrip("0").partition(".")
-    return f"{whole}.{decimals.ljust(2, '0')}"

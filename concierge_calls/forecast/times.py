@@ -14,6 +14,8 @@ OPENS, CLOSES = time(8), time(20)
 Zones = tuple[str, ...]  # all the time zones that a number can be in
 Walls = tuple[datetime, ...]  # what the clocks on the walls of these zones show, without a zone
 
+MOST_ZONES = 8  # a number that can be in more, such as a toll-free one, can be anywhere
+
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _SATURDAY = 5
 
@@ -24,12 +26,18 @@ def local_clock(number: str, now: datetime) -> str | None:
     A day other than here, or at a weekend, follows (`09:12 Sun`), then `!` where it is outside 08:00-20:00, or `?`
     where it may be. None where the time is not known. `number` is E.164; `now` is aware.
     """
-    shown = walls(phone.time_zones(number), now)
+    shown = walls(zones_of(number), now)
     if not shown:
         return None
     day = weekday(shown, now.date())
     mark = "!" if is_outside(shown) else "?" if may_be_outside(shown) else ""
     return " ".join(filter(None, (clock(shown), day[:3] if day in _DAYS else "", mark)))
+
+
+def zones_of(number: str) -> Zones:
+    """Return the time zones in which this number can be, none where it can be anywhere or nothing is known of it."""
+    zones = phone.time_zones(number)
+    return zones if len(zones) <= MOST_ZONES else ()
 
 
 def walls(zones: Zones, moment: datetime) -> Walls:

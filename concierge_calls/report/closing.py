@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from concierge_calls.models import COUNTED_AS, STATUS_WORDS, RunResult, RunStats
+from concierge_calls.models import (
+    SKIPPED_ON_PURPOSE,
+    CallResult,
+    CallStatus,
+    RunResult,
+    RunStats,
+)
 from concierge_calls.plain import clock, count
 
 # Statuses that somebody should look at: exit code 3.
@@ -27,24 +33,32 @@ def exit_code(run: RunResult, *, interrupted: bool = False) -> int:
     return 3 if any(figures[name] for name in NEEDS_A_LOOK) else 0
 
 
-def summary(run: RunResult, line_times: Iterable[float] = ()) -> Iterator[str]:
+def needs_a_look(result: CallResult) -> bool:
+    """Tell whether this is one of those for whose sake the exit code is 3."""
+    if result.status is CallStatus.SKIPPED:
+        return result.error is not None and result.error.code not in SKIPPED_ON_PURPOSE
+    return result.status.counted_as in NEEDS_A_LOOK
+
+
+def summary(run: RunResult, line_times: Iterable[float] = (), *, worked_on: bool = False) -> Iterator[str]:
     """Return the closing lines for a person: how many of each, how long, what it cost, what to do next.
 
     `line_times` are the seconds that each call had its line, in the file's order; with them it is also said how long
-    the same calls would have taken one after the other, and in fixed windows, where that is longer.
+    the same calls would have taken one after the other, and in fixed windows. `worked_on` says that some process is at
+    it now, so that nobody need finish it.
     """
     stats, figures = run.stats, asdict(run.stats)
     if run.run.dry_run:
         yield f"{count(stats.total, 'provider')}: {stats.pending:,} would be called, {stats.skipped:,} not."
         return
-    counts = [f"{figures[name]:,} {STATUS_WORDS[status]}" for status, name in COUNTED_AS.items() if figures[name]]
+    counts = [f"{number:,} {status.words}" for status in CallStatus if (number := figures[status.counted_as])]
     yield f"{count(stats.total, 'provider')}: {', '.join(counts) or 'nobody'}."
     if calls := stats.total - stats.skipped - stats.pending - stats.not_called:
         simulated = " Simulated: no phone rang, nothing was spent." if run.run.simulated else ""
         yield f"{', '.join(_facts(stats, calls, simulated=run.run.simulated))}.{simulated}"
         if _can_compare(run):
             yield from _otherwise(line_times, run.run.max_concurrent, stats.duration_ms / 1000)
-    yield from _next_steps(run)
+    yield from _next_steps(run, worked_on=worked_on)
 
 
 def _facts(stats: RunStats, calls: int, *, simulated: bool) -> Iterator[str]:
@@ -78,11 +92,12 @@ def _otherwise(line_times: Iterable[float], window: int, took: float) -> Iterato
     in_windows += longest
     if calls < 2 or in_turn - took < WORTH_SAYING:
         return
-    windows = f"; in fixed windows of {window:,}, {clock(in_windows)}" if in_windows - took >= WORTH_SAYING else ""
-    yield f"One after the other, the same calls would have taken {clock(in_turn)}{windows}."
+    is_longer = in_windows - took >= WORTH_SAYING
+    windows = f"; in fixed windows of {window:,}, {clock(in_windows) if is_longer else 'about as long as this'}"
+    yield f"One after the other, the same calls would have taken {clock(in_turn)}{windows if calls > window else ''}."
 
 
-def _next_steps(run: RunResult) -> Iterator[str]:
+def _next_steps(run: RunResult, *, worked_on: bool) -> Iterator[str]:
     stopped, stats = run.run.stopped, run.stats
     if stopped is not None:
         yield f"Stopped: {stopped.message}"
@@ -94,7 +109,9 @@ def _next_steps(run: RunResult) -> Iterator[str]:
         )
     if run.run.finished:
         return
-    if run.run.simulated:
+    if worked_on:
+        yield "It is being worked on now, so there is no need to resume it."
+    elif run.run.simulated:
         yield "A simulated run is not finished later, since its simulator is gone; start it again."
     else:
         yield f"To finish this run{' once that is mended' if stopped else ''}: concierge-calls resume {run.run.id}"

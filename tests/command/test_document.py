@@ -216,7 +216,7 @@ def test_runs_lists_the_run_and_marks_it_as_simulated(simulated: Any, document: 
 
     assert (listed.code, listed.err) == (0, "")
     assert re.fullmatch(
-        rf"{document['run']['id']}  \d{{4}}-\d\d-\d\d \d\d:\d\d  providers\.csv          6/6  finished, simulated\n",
+        rf"{document['run']['id']}  \d{{4}}-\d\d-\d\d \d\d:\d\d  providers\.csv      6/6  finished, simulated\n",
         listed.out,
     )
 

@@ -50,9 +50,13 @@ def test_the_first_ctrl_c_dials_nobody_new_and_follows_the_call_on_the_line(
     resumed = command("resume", stopped.document["run"]["id"])
 
     assert resumed.code == 0
-    assert resumed.lines[:2] == [
+    assert resumed.lines[:6] == [
         "Finishing run RUN of providers.csv: 0 calls followed, 2 providers left to call, at most 1 at once.",
+        "They see …0100 (Simulated line) and hear the tool's own assistant; the calls are not recorded.",
+        "The first is asked for plumbing, within 2 days.",
         "The calls go through this machine, as VAPI_BASE_URL says.",
+        "In New York it is M:SS: 2 numbers.",
+        "It takes 15 minutes at the longest, if every call lasts as long as it may.",
     ]
     assert statuses(resumed.document) == ["completed", "no_answer", "busy"]
     assert resumed.document["results"][0] == stopped.document["results"][0]

@@ -42,8 +42,6 @@ LOOK = """\
 Everybody was called, but the providers below need a look: a call that failed, ran into its time limit or
 was cut off, a phone that may have rung unheard (uncertain), or a row that could not be used (skipped).
 Read the document, correct such rows in providers.csv, and call by hand whom you still need.
-Nobody uncertain is called again; this looks once more what became of such a call:
-cd FOLDER && COMMAND resume RUN
 The document: FOLDER/results/WHEN.json
 
 """

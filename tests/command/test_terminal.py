@@ -98,6 +98,7 @@ def test_somebody_is_asked_and_yes_calls(terminal: Terminal, providers: Any, vap
         "1 provider will be called.",
         "From columns of the file: service from 'service'.",
         "They see …0100 (Simulated line) and hear the tool's own assistant; the calls are not recorded.",
+        "The first is asked for plumbing, within 2 days.",
         "The calls go through this machine, as VAPI_BASE_URL says.",
         "In New York it is M:SS: 1 number.",
         "It takes 9 minutes at the longest, if every call lasts as long as it may.",
@@ -157,3 +158,49 @@ def test_a_dry_run_shows_the_plan_and_writes_no_file(terminal: Terminal, provide
         ],
     )
     assert os.listdir() == ["providers.csv"]
+
+
+def test_a_resume_asks_too_before_it_dials_somebody(terminal: Terminal, providers: Any, vapi: Any) -> None:
+    vapi.options.refuse = "credits"
+    assert terminal("batch", providers(BUSY), "--yes", "-o", "doc.json")[0] == 4
+    vapi.options.refuse = None
+    declined, screen = terminal("resume", typed=b"n\n")
+
+    assert (declined, vapi.rang) == (2, {})
+    assert screen[-2:] == [f"{QUESTION}n", "Nobody was dialled."]
+    assert "In New York it is M:SS: 1 number." in screen
+    assert terminal("resume", typed=b"y\n")[0] == 0
+    assert vapi.rang == {"+18645550106": 1}
+
+
+def test_quiet_still_says_where_a_file_went_that_nobody_named(terminal: Terminal, providers: Any, vapi: Any) -> None:
+    code, screen = terminal("batch", providers(BUSY), "--yes", "-q")
+
+    assert code == 0
+    assert screen == [f"The document is in {os.path.abspath('providers.results.json')}"]
+
+
+def test_a_recorded_call_by_the_users_own_assistant_is_pointed_out(
+    terminal: Terminal, providers: Any, vapi: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAPI_ASSISTANT_ID", "22222222-2222-4222-8222-222222222222")
+    _, screen = terminal("batch", providers(BUSY), "--record", typed=b"n\n")
+    told = screen.index(
+        "They see …0100 (Simulated line) and hear your assistant Simulated assistant; the calls are recorded."
+    )
+
+    assert (
+        screen[told + 1] == "That a call is recorded your assistant must say by itself; only the tool's own one does."
+    )
+
+
+def test_show_writes_the_document_to_a_new_file_and_tells_who_may_come(
+    terminal: Terminal, providers: Any, vapi: Any, command: Any
+) -> None:
+    run = command("batch", providers("Talks,(864) 555-0100,plumbing")).document["run"]["id"]
+    code, screen = terminal("show", run)
+
+    assert code == 0
+    assert any(line.startswith("Who may come") for line in screen)
+    assert screen[-1] == f"The document is in {os.path.abspath('providers.results.json')}"
+    assert document("providers.results.json")["run"]["id"] == run

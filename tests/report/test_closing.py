@@ -150,9 +150,9 @@ def test_a_run_with_a_call_still_on_the_line_is_not_compared() -> None:
     assert compared(took(100, finished=False), [60.0, 60.0], in_progress=1) == [resume]
 
 
-def test_windows_that_would_have_been_as_fast_are_left_out() -> None:
+def test_windows_that_would_have_been_as_fast_are_said_to_be() -> None:
     assert compared(took(100), [60.0, 60.0, 60.0, 60.0, 60.0, 30.0]) == [
-        "One after the other, the same calls would have taken 5:30."
+        "One after the other, the same calls would have taken 5:30; in fixed windows of 5, about as long as this."
     ]
 
 
