@@ -7,6 +7,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine that is busy with other things is slow, which is no fault of what is tested.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 # Whoever runs the tests in the background may have had signals ignored, and what is ignored is inherited.
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):

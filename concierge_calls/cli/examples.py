@@ -34,6 +34,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("the document once more, and who is on the line", "show 20261126-abcdefgh"),
         ("for a spreadsheet", "show 20261126-abcdefgh --format csv -o answers.csv"),
     ),
+    "doctor": (
+        ("would a run work?", "doctor"),
+        ("for a script", "doctor --json | jq -r '.[] | .state, .sentence'"),
+    ),
     "simulator": (
         ("thirty times faster than life", "simulator --speed 30"),
         ("a bad day", "simulator --lose-replies 0.1 --lines 3 --rate-limit 60"),

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from concierge_calls import __version__
-from concierge_calls.cli import batch, history, simulator
+from concierge_calls.cli import batch, doctor, history, simulator
 from concierge_calls.cli.examples import with_examples
 from concierge_calls.errors import ConciergeError
 from concierge_calls.plain import masked
@@ -102,4 +102,5 @@ _add("call", batch.call, short="Call one provider.")
 _add("resume", history.resume, short="Finish a run that was cut short; nobody is called again.")
 _add("runs", history.runs, short="List the runs in the journal, newest first.")
 _add("show", history.show, short="Write one run's document again.")
+_add("doctor", doctor.doctor, short="Check everything before phones ring.")
 _add("simulator", simulator.simulator, short="Start a Vapi to try things on.", epilog=simulator.endings())

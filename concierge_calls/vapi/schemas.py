@@ -127,6 +127,7 @@ class Assistant(_Lenient):
 
     id: str | None = None
     name: str | None = None
+    latest_version: str | None = None
     analysis_plan: AnalysisPlan = Field(default_factory=AnalysisPlan)
     artifact_plan: ArtifactPlan = Field(default_factory=ArtifactPlan)
 

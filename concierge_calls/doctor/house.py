@@ -1,0 +1,69 @@
+"""What was found on this machine means for a run: the settings, the journal and the route."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+from concierge_calls import routing
+from concierge_calls.doctor.check import Check, State, shown
+from concierge_calls.doctor.facts import JournalFacts, SettingsFacts, UnfinishedRun
+from concierge_calls.errors import UsageError
+from concierge_calls.plain import masked
+from concierge_calls.settings.fields import SETTINGS
+
+MOST_NAMED: Final = 3  # runs, and calls
+
+
+def settings(found: SettingsFacts) -> Iterator[Check]:
+    """Return a check where a setting is wrong, and one where the calls do not go to Vapi itself."""
+    if found.faults:
+        yield Check("settings", State.WRONG, masked(" ".join(found.faults)))
+    if found.settings.base_url != SETTINGS["base_url"].default:
+        host = urlsplit(found.settings.base_url).netloc
+        sentence = f"The calls go to {host} instead of Vapi itself. If that is not meant, unset VAPI_BASE_URL."
+        yield Check("address", State.WARNING, sentence)
+
+
+def journal(found: JournalFacts, ended: Collection[str]) -> Check:
+    """Return the journal's check; `ended` are the calls that would not end and have all the same."""
+    if found.fault:
+        return Check("journal", State.WRONG, found.fault.message)
+    worth_a_look = [
+        *_named([_unfinished(run) for run in found.unfinished if not run.is_worked_on], "runs"),
+        *_named([_unended(call.id, call.run_id) for call in found.unended if call.id not in ended], "calls"),
+    ]
+    running = [f"Run {run.id} is being worked on now." for run in found.unfinished if run.is_worked_on]
+    kept = f"Runs are kept in {found.path}, by SQLite {sqlite3.sqlite_version}."
+    state = State.WARNING if worth_a_look else State.OK
+    return Check("journal", state, " ".join((kept, *worth_a_look, *_named(running, "runs"))))
+
+
+def _unfinished(run: UnfinishedRun) -> str:
+    return f"Run {run.id} of {shown(run.source)} is unfinished; finish it with: concierge-calls resume {run.id}."
+
+
+def _unended(call_id: str, run_id: str) -> str:
+    return (
+        f"Call {shown(call_id)} of run {run_id} did not end although it was hung up, and may still be on the line;"
+        " look at it in Vapi's dashboard."
+    )
+
+
+def _named(sentences: list[str], what: str) -> list[str]:
+    more = len(sentences) - MOST_NAMED
+    return sentences if more <= 0 else [*sentences[:MOST_NAMED], f"So it is with {more:,} more {what}."]
+
+
+def kestra(via: str, *, enabled: bool) -> Iterator[Check]:
+    """Return a check where somebody asks for the route by Kestra."""
+    try:
+        routing.decide(via, typed=False, simulate=False)
+    except UsageError as error:
+        yield Check("kestra", State.WRONG, error.message)
+        return
+    if enabled:
+        sentence = "This version has no Kestra route, so the calls go directly to Vapi. Unset KESTRA_ENABLED."
+        yield Check("kestra", State.WARNING, sentence)
