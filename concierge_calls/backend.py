@@ -45,6 +45,7 @@ class Placed:
     control_url: str | None = field(default=None, repr=False)  # a key to the live call: kept in memory only
     blocked: bool = False  # waits for a free line; the backend may dial it later by itself
     rang: bool = False  # a phone was heard to ring already, under an earlier process
+    over: Progress | None = field(default=None, repr=False)  # of a call that had ended when it was found: how
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

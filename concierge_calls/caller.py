@@ -11,7 +11,7 @@ from typing import Any
 
 from concierge_calls.backend import Backend, Placed, Turn
 from concierge_calls.dialer import Dialer, Observer, OnError
-from concierge_calls.errors import PlacementInDoubt
+from concierge_calls.errors import PlacementInDoubt, PlacementInterrupted
 from concierge_calls.journal import Attempt, RunRecord
 from concierge_calls.lines import Line, Lines, OnTheLine, Pace
 from concierge_calls.models import CallOutcome, CallResult, CallState, CallStatus, Reason
@@ -283,7 +283,7 @@ class Caller:
     async def _recover(self, attempt: Attempt, placed: Placed | None, line: Line | None) -> None:
         try:
             if placed is None:
-                placed = await self._look_for(attempt, PlacementInDoubt(code="interrupted"), line)
+                placed = await self._look_for(attempt, PlacementInterrupted(), line)
             elif attempt.state in (CallState.DIALING, CallState.UNCERTAIN):
                 await self._dialer.keep(attempt, placed, adopted=attempt.state is CallState.UNCERTAIN)
             if placed is not None:

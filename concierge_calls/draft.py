@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from concierge_calls import __version__, plan
 from concierge_calls.errors import ProvidersFileError
-from concierge_calls.journal import Journal, NewRun, Owner, RunRecord, asked_not_to_be_called, called_lately
+from concierge_calls.journal import (
+    Journal,
+    NewRun,
+    Owner,
+    RunRecord,
+    asked_not_to_be_called,
+    called_lately,
+    still_on_the_line,
+)
 from concierge_calls.models import CallRequest, Format, Provider, Reason, RunStats
 from concierge_calls.plain import count
 from concierge_calls.providers import Row
@@ -108,7 +116,7 @@ def _requests(order: Order, settings: Settings, journal: Journal, run_id: str) -
         mapped=order.mapped,
         region=settings.region,
         needs_service=settings.assistant_id is None,
-        called_lately=lambda number: _called_since(journal, number, since, run_id),
+        called_lately=lambda number: _called_since(journal, number, since, run_id, sure=order.dry_run),
         do_not_call=lambda number: None if order.simulate else _do_not_call(journal, number),
     )
 
@@ -125,8 +133,13 @@ def _check_usable(stats: RunStats, source: str, fault: Reason | None) -> None:
         )
 
 
-def _called_since(journal: Journal, number: str, since: datetime | None, run_id: str) -> Reason | None:
-    known = None if since is None else journal.called_since(number, since, but=run_id)
+def _called_since(journal: Journal, number: str, since: datetime | None, run_id: str, *, sure: bool) -> Reason | None:
+    if since is None:
+        return None
+    if (holder := journal.on_the_line(number, but=run_id)) is not None:
+        # Whether a dead process's call goes on is asked before the first dial; the claim then knows.
+        return still_on_the_line(holder) if sure or journal.is_worked_on(holder) else None
+    known = journal.called_since(number, since, but=run_id)
     return None if known is None else called_lately(*known)
 
 

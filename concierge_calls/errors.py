@@ -23,6 +23,7 @@ ConciergeError                     exit code 2 unless a class says otherwise
     ├── AccountRefused             certainly nobody's phone rang, and every other call would end so
     ├── ComeBackLater              certainly nobody's phone rang; the same call may be placed later
     └── PlacementInDoubt           the phone may have rung
+        └── PlacementInterrupted   our own process ended before the reply came
 """
 
 from __future__ import annotations
@@ -155,3 +156,11 @@ class ComeBackLater(PlacementError):
 
 class PlacementInDoubt(PlacementError):
     """The reply to the request was lost, so the phone may have rung; it is not dialled again by itself."""
+
+
+class PlacementInterrupted(PlacementInDoubt):
+    """The program ended before Vapi's reply came, so the phone may have rung; it is not dialled again by itself."""
+
+    def __init__(self) -> None:
+        """Take nothing: there is one sentence for it."""
+        super().__init__(code="interrupted")

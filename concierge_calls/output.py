@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import sys
@@ -17,6 +18,7 @@ from concierge_calls.models import Format
 
 Writer = Callable[[IO[str]], object]
 STDOUT = "-"
+UNFINISHED = ".unfinished"  # ends the name of a document that is not whole yet
 
 
 class Output:
@@ -73,8 +75,8 @@ class Output:
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))  # one place says it
             handle, name = _temporary(path)
-            os.close(handle)
             os.unlink(name)
+            os.close(handle)
         except OSError as error:
             raise self._refused(error) from error
 
@@ -97,13 +99,14 @@ class Output:
 
     def _write_whole(self, writer: Writer) -> None:
         path = Path(os.path.realpath(self.target))
+        _sweep(path)
         handle, name = _temporary(path)
         try:
             with open(handle, "w", encoding="utf-8") as file:
                 writer(file)
                 file.flush()
                 os.fsync(file.fileno())
-            self._publish(name, path)
+                self._publish(name, path)  # while it is locked
         finally:
             with suppress(FileNotFoundError):  # it has its own name by now
                 os.unlink(name)
@@ -166,7 +169,45 @@ def _is_special(target: str) -> bool:
 
 
 def _temporary(path: Path) -> tuple[int, str]:
-    return tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)  # mkstemp's mode is 0600
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=UNFINISHED, dir=path.parent)
+        if _is_locked(handle) and os.path.exists(name):  # nobody swept it before
+            return handle, name
+        os.close(handle)
+
+
+def _is_locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks, on which nobody sweeps
+        return True
+    return True
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes left that were killed while they wrote this document; a living one holds its lock."""
+    names = []
+    with suppress(OSError):
+        names = os.listdir(path.parent)
+    for name in names:
+        if name.startswith(_prefix(path)) and name.endswith(UNFINISHED):
+            with suppress(OSError):
+                _remove_unless_locked(path.parent / name)
+
+
+def _remove_unless_locked(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    finally:
+        os.close(handle)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name[:50]}."
 
 
 def _sync_folder(folder: Path) -> None:

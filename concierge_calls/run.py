@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from concierge_calls import plan, routing
@@ -11,10 +11,10 @@ from concierge_calls.backend import Backend, Identity
 from concierge_calls.caller import Caller, Rules
 from concierge_calls.dialer import Observer, OnError, harmless
 from concierge_calls.draft import PYTHON, Order, rows_of, write_down
-from concierge_calls.errors import IllegalTransition, JournalError, NobodyDialled, NoSuchRun, RunInterrupted
-from concierge_calls.journal import HistoryRow, Journal, RunRecord
-from concierge_calls.journals import journals, no_such_run
+from concierge_calls.errors import IllegalTransition, JournalError, JournalFull, NobodyDialled, RunInterrupted
+from concierge_calls.journal import Attempt, HistoryRow, Journal, RunRecord
 from concierge_calls.lines import Lines
+from concierge_calls.looking import look_after_dead_runs, look_for
 from concierge_calls.models import (
     CallEvent,
     CallRequest,
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 UNFINISHED = frozenset({CallState.PENDING, CallState.DIALING, CallState.PLACED, CallState.ENDED})
 
+FULL = (
+    "The disk that holds the journal is full, so nobody else was dialled; the calls on the line were followed to their"
+    " end. Free some room, then finish the run."
+)
+
 OnCaller = Callable[[Caller], object]
 OnComplete = Callable[[CallResult, int], object]
 
@@ -43,7 +48,10 @@ class Run:
     def __init__(
         self, journal: Journal, record: RunRecord, settings: Settings, order: Order, *, begun: bool = False
     ) -> None:
+        """Take a run whose record is held; `begun` when an earlier process has begun it."""
         self.begun = begun  # no longer a draft
+        self.dials = True  # those who are left to call, too
+        self.again: Sequence[Attempt] = ()  # in doubt, and to be dialled once more unless they are found
         self.identity: Identity | None = None  # who calls, once that is known
         self.warnings: list[str] = []  # what is worth a look before anybody is dialled
         self._journal = journal
@@ -84,7 +92,7 @@ class Run:
 
         Where nobody is left to call, nobody is asked. Raises BackendUnreachable and RunRefused.
         """
-        if not self.begun and not self.result().stats.pending:
+        if not self._asks_vapi():
             yield
             return
         async with routing.backend(self.settings, simulate=self._order.simulate) as backend:
@@ -97,28 +105,58 @@ class Run:
     ) -> RunResult:
         """Call everybody, while connected, and return the result; `on_caller` is handed who can be told to stop.
 
-        Raises NobodyDialled when it was told so before the first dial, and then no run is kept; RunInterrupted when the
-        journal cannot be written any more.
+        Before that, Vapi is asked for what dead processes left. Raises NobodyDialled when it was told so before the
+        first dial, and then no run is kept; JournalFull when there is too little room on the disk for the results;
+        RunInterrupted when it filled up since, or when the journal cannot be written any more.
         """
         observer = harmless(observer)
         if self._backend is None:
             await self._begin(observer)  # everybody is skipped
             await self._finish(None, observer)
             return self.result()
+        await self._record.keep_room(self.settings.max_concurrent)
+        await self._look(self._backend, observer)
         lines = Lines(self.settings.max_concurrent)
         caller = Caller(self._record, self._backend, lines, self._rules(), observer=observer, on_error=on_error)
         on_caller(caller)  # from here on whoever is told to stop leaves a run that can be resumed
         fresh = await self._begin(observer)
         await _kept(caller.call_all())
-        if fresh and caller.interrupted and not await self._record.has_dialled():
+        full = self._record.lacks_room
+        if fresh and (caller.interrupted or full) and not await self._record.has_dialled():
             self.begun = False
-            raise NobodyDialled
+            raise JournalFull if full else NobodyDialled
         await _kept(self._finish(caller.stopped, observer))
-        return self.result()
+        result = self.result()
+        if full and not result.run.finished:
+            raise RunInterrupted(FULL)
+        return result
+
+    def document_is_out(self) -> None:
+        """Keep that the document was written, so that no resume owes it any more."""
+        with suppress(JournalError):  # then it is only written once more
+            self._record.document_is_out()
 
     async def plan(self) -> None:
         """Plan every row and write it down; raises ProvidersFileError when no row can be used."""
         self.warnings = await write_down(self._order, self.settings, self._journal, self._record)
+
+    async def counts(self) -> Mapping[CallState, int]:
+        """Return how many rows are in each state."""
+        return await self._record.counts()
+
+    def _asks_vapi(self) -> bool:
+        stats = self.result().stats
+        left = stats.pending + stats.not_called if self.dials else 0
+        return bool(left or (self.begun and (stats.in_progress or stats.uncertain)))
+
+    async def _look(self, backend: Backend, observer: Observer) -> None:
+        if not self.simulated:
+            await look_after_dead_runs(self._journal, self.id, backend)
+        if not self.dials:
+            self._record.dial_nobody()
+        if self.again:
+            for row, attempt, placed in await look_for(self._record, self.again, backend):
+                self._tell(row, observer, request=attempt.asked, call_id=placed.call_id)
 
     def _rules(self) -> Rules:
         simulate = self._order.simulate
@@ -139,63 +177,19 @@ class Run:
         after = started.seq
         while rows := self._record.history(after=after):
             for row in rows:
-                self._tell(row, observer, next(skipped, None))
+                result = next(skipped, None)
+                self._tell(row, observer, request=None if result is None else _asked(result), result=result)
             after = rows[-1].seq
         return True
 
-    def _tell(self, row: HistoryRow, observer: Observer, result: CallResult | None = None) -> None:
-        asked = None if result is None else _asked(result)
-        observer(
-            CallEvent(
-                seq=row.seq,
-                at=row.at,
-                run_id=self.id,
-                kind=row.kind,
-                index=row.index,
-                request=asked,
-                result=result,
-            )
-        )
+    def _tell(self, row: HistoryRow, observer: Observer, **known: Any) -> None:
+        observer(CallEvent(seq=row.seq, at=row.at, run_id=self.id, kind=row.kind, index=row.index, **known))
 
     async def _finish(self, stopped: Reason | None, observer: Observer) -> None:
         counts = await self._record.counts()
         finished = not any(counts.get(state) for state in UNFINISHED)
         row = await self._record.finish(finished=finished, stopped=None if finished else stopped)
         self._tell(row, observer)
-
-
-@asynccontextmanager
-async def continued(run_id: str | None, *, hang_up: bool = False) -> AsyncIterator[Run | None]:
-    """Take up a real run that was cut short, the latest one without an id; None when there is nothing to do.
-
-    Raises NoSuchRun and RunLocked. What the run was told when it began still holds.
-    """
-    from concierge_calls.settings.loading import load
-
-    with journals(simulated=[False]) as opened:
-        journal = opened[0] if opened else None
-        found = run_id or (journal.latest_unfinished() if journal is not None else None)
-        if found is None:
-            yield None
-            return
-        if journal is None:
-            raise no_such_run(found)
-        try:
-            known = journal.result(found)
-        except NoSuchRun:
-            raise no_such_run(found) from None
-        if known.run.finished and not known.stats.uncertain:
-            yield None
-            return
-        told = dict(journal.options(found))
-        allow_redial = bool(told.pop("allow_redial", False))
-        settings = load(told | {"max_concurrent": known.run.max_concurrent})
-        order = Order(rows=(), source=known.run.source, allow_redial=allow_redial, hang_up=hang_up)
-        record = await journal.open_run(found)
-        try:
-            yield Run(journal, record, settings, order, begun=True)
-        finally:
-            record.close()
 
 
 @asynccontextmanager

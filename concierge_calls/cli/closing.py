@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -42,13 +42,16 @@ async def conclude(
     screen: Display,
     verbosity: Verbosity,
     *,
+    published: Callable[[], object],
     interrupted: bool = False,
 ) -> int:
-    """Write the document, say how the run went, and return the exit code."""
+    """Write the document, say how the run went, and return the exit code; `published` is called once it is written."""
     code = report.exit_code(result, interrupted=interrupted)
     if output.is_on_terminal:
         await asyncio.to_thread(screen.close)  # the document takes the table's place
     written = _write(result, output, screen)  # before a terminal that stands still can keep it from being written
+    if written:
+        published()
     await asyncio.to_thread(screen.close)
     if verbosity > Verbosity.QUIET:
         show_standings(result, screen)

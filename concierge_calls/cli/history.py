@@ -51,19 +51,21 @@ def resume(
     run: options.OptionalRun = None,
     output: options.OutputFile = None,
     format_: options.OtherFormat = None,
+    redial_uncertain: options.RedialUncertain = None,
     yes: options.Yes = False,
     hang_up: options.HangUp = False,
     quiet: options.Quiet = False,
     verbose: options.EveryEvent = False,
 ) -> None:
-    """Finish a run that was cut short; nobody is called again."""
+    """Finish a run that was cut short; nobody is called again, unless by --redial-uncertain."""
     from concierge_calls.cli.batch import verbosity
-    from concierge_calls.cli.running import finish_run
+    from concierge_calls.cli.resuming import finish_run
     from concierge_calls.models import Format
 
     wanted = Format(format_) if format_ else None
     how_much = verbosity(quiet=quiet, verbose=verbose)
-    raise typer.Exit(finish_run(run, output, wanted, yes=yes, hang_up=hang_up, verbosity=how_much))
+    again = redial_uncertain or ()
+    raise typer.Exit(finish_run(run, output, wanted, again=again, yes=yes, hang_up=hang_up, verbosity=how_much))
 
 
 @contextmanager

@@ -88,6 +88,14 @@ AllowRedial = Annotated[
     ),
 ]
 HangUp = Annotated[bool, typer.Option("--hang-up", help="The first Ctrl-C also ends the calls on the line.")]
+RedialUncertain = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--redial-uncertain",
+        help="Dial this number although it may have rung already; repeatable. Vapi is asked for the call first.",
+        metavar="PHONE",
+    ),
+]
 
 OutputFile = Annotated[
     str | None, typer.Option("--output", "-o", help="Where the document goes; - is stdout.", metavar="FILE")

@@ -1,7 +1,7 @@
 """The SQLite record of every run: what was asked, what was dialled, and what came of it."""
 
 from concierge_calls.journal.entries import Attempt, Claim, Clock, DoNotCall, HistoryRow, NewRun, Owner
-from concierge_calls.journal.guards import asked_not_to_be_called, called_lately
+from concierge_calls.journal.guards import asked_not_to_be_called, called_lately, still_on_the_line
 from concierge_calls.journal.reading import Results
 from concierge_calls.journal.record import RunRecord
 from concierge_calls.journal.runs import Journal
@@ -19,4 +19,5 @@ __all__ = [
     "RunRecord",
     "asked_not_to_be_called",
     "called_lately",
+    "still_on_the_line",
 ]

@@ -26,7 +26,7 @@ def explain(error: Exception, path: Path) -> JournalError:
     """The sentence for an error of SQLite or of the operating system."""
     if isinstance(error, JournalError):
         return error
-    if _disk_is_full(error):
+    if disk_is_full(error):
         return JournalFull(
             f"The disk that holds the journal {path} is full; free some room, then continue with: "
             f"concierge-calls resume (or, if no run had begun, run the same command again)."
@@ -36,7 +36,8 @@ def explain(error: Exception, path: Path) -> JournalError:
     return JournalError(f"The journal {path} {_what_happened(error)}.")
 
 
-def _disk_is_full(error: Exception) -> bool:
+def disk_is_full(error: Exception) -> bool:
+    """Whether there was no room to write."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return _code(error) == sqlite3.SQLITE_FULL

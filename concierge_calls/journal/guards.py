@@ -16,10 +16,7 @@ def why_not(db: sqlite3.Connection, number: str, run_id: str, redial_after: date
     if since := do_not_call_since(db, number):
         return asked_not_to_be_called(since)
     if holder := on_the_line(db, number, run_id):
-        return Reason(
-            "on_the_line",
-            f"Run {holder} has this number on the line; to follow it to its end: concierge-calls resume {holder}",
-        )
+        return still_on_the_line(holder)
     if redial_after and (called := called_since(db, number, redial_after, run_id)):
         return called_lately(*called)
     return None
@@ -28,6 +25,14 @@ def why_not(db: sqlite3.Connection, number: str, run_id: str, redial_after: date
 def asked_not_to_be_called(since: datetime) -> Reason:
     """The reason not to call somebody who asked for that."""
     return Reason("do_not_call", f"They asked on {since.astimezone():%Y-%m-%d} not to be called.")
+
+
+def still_on_the_line(run_id: str) -> Reason:
+    """The reason not to call a number that another run may have on the line."""
+    return Reason(
+        "on_the_line",
+        f"Run {run_id} has this number on the line; to follow it to its end: concierge-calls resume {run_id}",
+    )
 
 
 def called_lately(run_id: str, when: datetime) -> Reason:
@@ -74,3 +79,13 @@ def called_since(db: sqlite3.Connection, number: str, since: datetime, but: str)
     for run_id, dialed_at in db.execute(sql, (number, to_text(since), but)).fetchall():
         return str(run_id), moment(dialed_at)
     return None
+
+
+def holders(db: sqlite3.Connection, run_id: str) -> list[str]:
+    """The other real runs that may have a number on the line which this run is still to call."""
+    sql = """
+        SELECT DISTINCT attempts.run_id FROM attempts JOIN rows ON rows.number = attempts.number
+        WHERE attempts.state IN ('dialing', 'placed') AND NOT attempts.simulated AND attempts.run_id <> ?
+            AND rows.run_id = ? AND rows.state IN ('pending', 'uncertain')
+    """
+    return [str(other) for (other,) in db.execute(sql, (run_id, run_id)).fetchall()]

@@ -24,6 +24,10 @@ def open_for_writing(path: Path, now: datetime) -> sqlite3.Connection:
 
     Raises JournalError: not writable, full, damaged, of a newer version, or something else altogether.
     """
+    if path.parts[0] == "~":  # nothing and nobody has said where this user's home is
+        raise JournalError(
+            "There is no home folder to keep the journal in; set CONCIERGE_STATE_DIR to a folder of yours."
+        )
     with explained(path):
         _make_private_file(path)
         db = _connect(path)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from concierge_calls.errors import IllegalTransition, JournalError
+from concierge_calls.errors import IllegalTransition, JournalError, JournalFull
 from concierge_calls.journal import transitions
 from concierge_calls.journal.entries import Attempt, Claim, Clock, HistoryRow
 from concierge_calls.journal.lock import RunLock
 from concierge_calls.journal.reading import Reader
+from concierge_calls.journal.room import Room
 from concierge_calls.journal.rows import dump, dump_request, event, to_text
 from concierge_calls.journal.writer import Writer
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class RunRecord:
@@ -34,12 +38,19 @@ class RunRecord:
         self._lock = lock
         self._clock = clock
         self._sitting_since = clock.monotonic()
+        self._room: Room | None = None
+        self._dials = True
+        self._again: deque[Attempt] = deque()  # in doubt, and to be dialled once more
 
     def __repr__(self) -> str:
         return f"<RunRecord {self.id}>"
 
     def close(self) -> None:
         """Let others work on the run."""
+        if self._room is not None:
+            self._writer.forget(self._room)
+            self._room.close()
+            self._room = None
         self._lock.release()
 
     # — before the first dial —
@@ -56,7 +67,28 @@ class RunRecord:
     async def discard(self) -> None:
         """Forget a run that has dialled nobody, draft or not, altogether."""
         await self._writer.write(partial(_discard, run_id=self.id))
-        self._lock.release()
+        self.close()
+
+    async def keep_room(self, calls: int) -> None:
+        """Keep room on the disk for so many calls to end when it fills up; raises JournalFull when there is too little.
+
+        Once that room was needed nobody is claimed until the disk has room again.
+        """
+        self._room = await asyncio.to_thread(Room, self._lock.path, calls)
+        self._writer.keep(self._room)
+
+    @property
+    def lacks_room(self) -> bool:
+        """Whether the disk was full, so that nobody new was dialled."""
+        return self._room is not None and not self._room.is_held
+
+    def dial_nobody(self) -> None:
+        """Claim no row from now on, but those that are dialled again on request."""
+        self._dials = False
+
+    def dial_again(self, attempt: Attempt) -> None:
+        """Have an attempt that is in doubt followed by another one before any other row is claimed."""
+        self._again.append(attempt)
 
     # — calling —
 
@@ -68,17 +100,46 @@ class RunRecord:
         whoever has to look for the call later; this machine's stands in for it.
         """
         now = self._clock.now()
-        operation = partial(transitions.claim, run_id=self.id, at=at or now, redial_after=redial_after, now=now)
+        if self._room is not None and self.lacks_room and not await asyncio.to_thread(self._room.take_again):
+            return Claim(attempt=None)
+        try:
+            if (again := await self._claim_again(at or now)) is not None:
+                return again
+            if not self._dials:
+                return Claim(attempt=None)
+            return await self._claimed(
+                partial(transitions.claim, run_id=self.id, at=at or now, redial_after=redial_after, now=now)
+            )
+        except JournalFull:
+            if not self.lacks_room:
+                raise
+            return Claim(attempt=None)
+
+    async def redial(self, attempt: Attempt, *, at: datetime | None = None) -> Claim | Reason:
+        """Dial an uncertain row once more, because the user asked for its number; or why that cannot be."""
+        now = self._clock.now()
+        return await self._claimed(partial(transitions.redial, attempt=attempt, at=at or now, now=now))
+
+    async def _claim_again(self, at: datetime) -> Claim | None:
+        while self._again:
+            attempt = self._again[0]
+            claim: Claim | Reason | None = None
+            with suppress(IllegalTransition):  # it is in doubt no longer, since it was found meanwhile
+                claim = await self.redial(attempt, at=at)
+            self._again.popleft()
+            if isinstance(claim, Claim):
+                return claim
+            if claim is not None:
+                log.warning("…%s is not dialled again: %s", attempt.asked.provider.last_four, claim.message)
+        return None
+
+    async def _claimed(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         asked = self._writer.submit(operation, revocable=True)
         try:
             return await asyncio.wrap_future(asked)
         except asyncio.CancelledError:
             asked.add_done_callback(self._take_back)
             raise
-
-    async def redial(self, attempt: Attempt, *, at: datetime | None = None) -> Claim | Reason:
-        """Dial an uncertain row once more, because the user asked for its number; or why that cannot be."""
-        return await self._move(transitions.redial, attempt, at=at or self._clock.now())
 
     async def placed(
         self, attempt: Attempt, call_id: str, created_at: datetime | None, *, adopted: bool = False
@@ -143,16 +204,31 @@ class RunRecord:
             )
         )
 
+    def document_is_out(self) -> None:
+        """Keep that the run's document was written, so that no resume owes it any more."""
+        self._writer.submit(partial(_document_is_out, run_id=self.id)).result()
+
     async def _move(self, transition: Callable[..., T], attempt: Attempt, **facts: object) -> T:
         return await self._writer.write(partial(transition, attempt=attempt, now=self._clock.now(), **facts))
 
-    def _take_back(self, asked: Future[Claim]) -> None:
+    def _take_back(self, asked: Future[Any]) -> None:
         # Whoever claimed was cancelled and has never seen the attempt, so it was never sent.
-        if asked.cancelled() or asked.exception() or not (attempt := asked.result().attempt):
+        claim = None if asked.cancelled() or asked.exception() else asked.result()
+        if not isinstance(claim, Claim) or not (attempt := claim.attempt):
             return
         reason = Reason("not_sent", "The run was interrupted before the request left.")
         with suppress(JournalError):
             self._writer.submit(partial(transitions.void, attempt=attempt, reason=reason, now=self._clock.now()))
+
+
+def owe_document(db: sqlite3.Connection, run_id: str) -> None:
+    """Keep that the run's document is still to be written, if it was told where."""
+    sql = "UPDATE runs SET about = json_set(about, '$.owed', json_extract(about, '$.output') IS NOT NULL) WHERE id = ?"
+    db.execute(sql, (run_id,))
+
+
+def _document_is_out(db: sqlite3.Connection, run_id: str) -> None:
+    db.execute("UPDATE runs SET about = json_set(about, '$.owed', 0) WHERE id = ?", (run_id,))
 
 
 def _add(db: sqlite3.Connection, run_id: str, requests: Sequence[CallRequest], at: str) -> None:

@@ -20,10 +20,10 @@ from concierge_calls.journal.live import live_events
 from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.opening import open_for_reading, open_for_writing
 from concierge_calls.journal.reading import LATEST_EVENT, PAGE, Reader, Results, info_of, options_of, worked_ms
-from concierge_calls.journal.record import RunRecord
+from concierge_calls.journal.record import RunRecord, owe_document
 from concierge_calls.journal.rows import dump, moment, to_text
 from concierge_calls.journal.writer import Writer
-from concierge_calls.models import CallEvent, RunInfo, RunResult, RunStats
+from concierge_calls.models import CallEvent, Reason, RunInfo, RunResult, RunStats
 
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is taken for another when it is typed
 
@@ -74,7 +74,7 @@ class Journal:
         """A run to be resumed; raises NoSuchRun, and RunLocked while another process works on it."""
         if self._reader.run(run_id)["draft"]:
             raise NoSuchRun(f"Run {run_id} never began; see: concierge-calls runs")
-        return await self._locked(run_id, partial(_add_up_what_died, run_id=run_id, at=to_text(self._clock.now())))
+        return await self._locked(run_id, partial(_take_up, run_id=run_id, at=to_text(self._clock.now())))
 
     async def _locked(self, run_id: str, operation: Callable[[sqlite3.Connection], None]) -> RunRecord:
         lock = RunLock(self.path.parent, run_id)
@@ -96,15 +96,30 @@ class Journal:
         for row in self._reader.runs():
             yield info_of(row), self._reader.stats(row)
 
-    def latest_unfinished(self, owner: Owner | str = Owner.CLI) -> str | None:
-        """The latest run of this owner that began and is not finished."""
+    def latest_unfinished(self, owner: Owner | str = Owner.CLI, *, or_in_doubt: bool = False) -> str | None:
+        """The latest run of this owner that began and is not finished; or, if asked for, that has a call in doubt.
+
+        The very latest run of all is not finished either while its document was not written; an older one's may have
+        been replaced by a later run's since.
+        """
         sql = """
-            SELECT id FROM runs WHERE NOT draft AND NOT finished AND owner = ?
+            SELECT id FROM runs WHERE NOT draft AND owner = ? AND (
+                NOT finished
+                OR (? AND EXISTS (SELECT 1 FROM rows WHERE rows.run_id = runs.id AND rows.state = 'uncertain'))
+                OR (json_extract(about, '$.owed') = 1 AND NOT EXISTS (
+                    SELECT 1 FROM runs AS later
+                    WHERE NOT later.draft AND (later.started_at, later.id) > (runs.started_at, runs.id)
+                ))
+            )
             ORDER BY started_at DESC, id DESC LIMIT 1
         """
-        for row in self._reader.fetch(sql, owner):
+        for row in self._reader.fetch(sql, owner, or_in_doubt):
             return str(row["id"])
         return None
+
+    def owes_document(self, run_id: str) -> bool:
+        """Whether the run was to write a document and has not; raises NoSuchRun."""
+        return bool(json.loads(self._reader.run(run_id)["about"]).get("owed"))
 
     def result(self, run_id: str, *, dry_run: bool = False) -> RunResult:
         """The run as it stands, a draft too; its results are read when they are asked for. Raises NoSuchRun."""
@@ -138,6 +153,21 @@ class Journal:
         return figures.cost_a_minute(self._reader)
 
     # — whom not to call —
+
+    def why_not(self, number: str, run_id: str) -> Reason | None:
+        """Why the run must not call the number now, whenever it was called last; None when it may."""
+        with explained(self.path):
+            return guards.why_not(self._guarding, number, run_id, None)
+
+    def on_the_line(self, number: str, *, but: str) -> str | None:
+        """The real run, other than `but`, that may have the number on the line."""
+        with explained(self.path):
+            return guards.on_the_line(self._guarding, number, but)
+
+    def holders(self, run_id: str) -> list[str]:
+        """The other real runs that may have a number on the line which this run is still to call."""
+        with explained(self.path):
+            return guards.holders(self._guarding, run_id)
 
     def called_since(self, number: str, since: datetime, *, but: str = "") -> tuple[str, datetime] | None:
         """The real run, other than `but`, that called the number last since then, and when."""
@@ -179,9 +209,11 @@ def _draft(db: sqlite3.Connection, run_id: str, new: NewRun, at: str) -> None:
         INSERT INTO runs (id, owner, simulated, via, max_concurrent, started_at, about) VALUES (?, ?, ?, ?, ?, ?, ?)
     """
     db.execute(sql, (run_id, new.owner, new.simulated, new.via, new.max_concurrent, at, dump(about)))
+    owe_document(db, run_id)
 
 
-def _add_up_what_died(db: sqlite3.Connection, run_id: str, at: str) -> None:
+def _take_up(db: sqlite3.Connection, run_id: str, at: str) -> None:
+    owe_document(db, run_id)
     # A sitting that was killed never said how long it was; its last event is the best that is known.
     run = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchall()[0]
     latest = db.execute(LATEST_EVENT, (run_id,)).fetchall()[0]["at"]

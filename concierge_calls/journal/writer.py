@@ -14,11 +14,12 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from concierge_calls.errors import JournalError
-from concierge_calls.journal.faults import explain
+from concierge_calls.journal.faults import disk_is_full, explain
+from concierge_calls.journal.room import Room
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
-_Job = tuple[Operation[Any], "Future[Any]"]
+_Job = tuple[Operation[Any], "Future[Any]", bool]  # with whether it is revocable
 
 MOST_AT_ONCE = 500  # operations in a commit, so that other processes get their turn
 
@@ -33,6 +34,7 @@ class Writer:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
+        self._rooms: list[Room] = []
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -43,6 +45,7 @@ class Writer:
     def submit(self, operation: Operation[T], *, revocable: bool = False) -> Future[T]:
         """Ask for the operation; a revocable one is left undone when its future is cancelled before its turn.
 
+        Where the disk is full, the room that was kept is given up for all others; a revocable one fails.
         The future raises what the operation raised, with none of its writes kept; JournalFull or JournalError
         when the commit failed, for every operation that was part of it.
         """
@@ -52,8 +55,16 @@ class Writer:
         with self._closing:
             if self._closed:
                 raise JournalError(f"The journal {self._path} has been closed; open it again to write to it.")
-            self._jobs.put((operation, future))
+            self._jobs.put((operation, future, revocable))
         return future
+
+    def keep(self, room: Room) -> None:
+        """Give up this room, too, when the disk is full."""
+        self._rooms.append(room)
+
+    def forget(self, room: Room) -> None:
+        """Do without this room from now on."""
+        self._rooms.remove(room)
 
     def close(self) -> None:
         """Commit what was asked for, then close the connection."""
@@ -83,11 +94,13 @@ class Writer:
             return
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            tell = [self._do(*job) for job in jobs]
+            tell = [self._do(operation, future) for operation, future, _ in jobs]
             self._db.execute("COMMIT")
         except Exception as error:
             self._roll_back()
-            tell = [partial(_fail, future, error, self._path) for _, future in jobs]
+            has_room = disk_is_full(error) and self._make_room()
+            tell = [partial(_fail, job[1], error, self._path) for job in jobs if job[2] or not has_room]
+            self._commit([job for job in jobs if has_room and not job[2]])
         for each in tell:
             each()
 
@@ -97,13 +110,17 @@ class Writer:
         try:
             value = operation(self._db)
         except Exception as error:
-            if not self._db.in_transaction:
-                raise  # SQLite has rolled back the whole group by itself, as it may on a full disk
+            if not self._db.in_transaction or (disk_is_full(error) and any(room.is_held for room in self._rooms)):
+                raise  # all of the group: SQLite has rolled it back by itself, or there is room to be given up for it
             self._db.execute("ROLLBACK TO operation")
             self._db.execute("RELEASE operation")
             return partial(_fail, future, error, self._path)
         self._db.execute("RELEASE operation")
         return partial(future.set_result, value)
+
+    def _make_room(self) -> bool:
+        given_up = [room.give_up() for room in list(self._rooms)]
+        return any(given_up)
 
     def _roll_back(self) -> None:
         with suppress(sqlite3.Error):

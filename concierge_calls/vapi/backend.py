@@ -17,6 +17,7 @@ from concierge_calls.models import CallMethod, CallRequest
 from concierge_calls.vapi.assistant import duration_limit
 from concierge_calls.vapi.client import VapiClient
 from concierge_calls.vapi.following import Do, Life, Pace, Step, after_the_end, moments_passed, on_the_line
+from concierge_calls.vapi.found import over
 from concierge_calls.vapi.gate import Priority, Ticket
 from concierge_calls.vapi.hangup import HangUp
 from concierge_calls.vapi.outcomes import OURS, Expected
@@ -204,6 +205,7 @@ class VapiBackend:
             created_at=call.created_at or self.now(),
             control_url=call.monitor.control_url,
             blocked=call.subscription_limits.concurrency_blocked,
+            over=over(call, self._expects, self._client.base_url),
         )
 
     def _deadline(self, created_at: datetime) -> datetime:

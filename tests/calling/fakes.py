@@ -279,7 +279,10 @@ class FakeBackend:
 
 def _receipt(call: PaperCall) -> Placed:
     blocked = call.take.verdict is Verdict.WITHDRAWN
-    return Placed(call_id=call.id, created_at=moment(call.created), blocked=blocked)
+    over = (
+        Progress(stage=Stage.ENDED, outcome=_outcome(call), verdict=call.take.verdict) if call.over.is_set() else None
+    )
+    return Placed(call_id=call.id, created_at=moment(call.created), blocked=blocked, over=over)
 
 
 def _outcome(call: PaperCall) -> CallOutcome:

@@ -112,6 +112,12 @@ class Rehearsal:
             monotonic=loop.time,
         )
 
+    @property
+    def record(self) -> RunRecord:
+        """The run's record, while a caller works with it; nothing in it waits for the clock."""
+        loop = cast(VirtualLoop, asyncio.get_running_loop())
+        return cast(RunRecord, Watched(self._open[0], loop.clock, lambda method: self.broken(method)))
+
     async def do_not_call(self, row: int) -> None:
         """Have somebody else keep that the number of this row is not to be called."""
         with cast(VirtualLoop, asyncio.get_running_loop()).clock.writing():

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from concierge_calls.backend import Verdict
-from concierge_calls.errors import PlacementInDoubt
-from concierge_calls.models import AnalysisStatus, CallEvent, CallStatus
+from concierge_calls.errors import BackendUnreachable, PlacementInDoubt, PlacementInterrupted
+from concierge_calls.looking import look_for
+from concierge_calls.models import AnalysisStatus, CallEvent, CallState, CallStatus
 from tests.calling.fakes import Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse, killed
 
@@ -76,7 +77,7 @@ def test_a_call_whose_reply_never_came_and_that_is_not_found_is_uncertain_and_ne
     assert run.statuses() == ["uncertain", "completed"]
     error = run.results()[0].error
     assert error is not None
-    assert error.code == "interrupted"
+    assert (error.code, error.message) == ("interrupted", PlacementInterrupted().message)
     assert run.backend.order == [0, 1]
     assert [at for at, _ in run.backend.looks] == [10 + after for after in (0, 1, 3, 10, 30, 60, 120, 120)]
     assert finished == 130
@@ -218,3 +219,37 @@ def test_what_rang_before_it_was_lost_and_found_is_never_placed_again_whatever_i
     run.observer = found
     run.call_all()
     assert (run.statuses(), run.backend.order) == (["error"], [0])
+
+
+def test_a_call_in_doubt_is_dialled_again_on_request_unless_one_look_shows_it(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> None:
+        await killed(run, 200)
+        caller = await run.caller()
+        record = run.record
+        in_doubt = [attempt for attempt in await record.unfinished() if attempt.state is CallState.UNCERTAIN]
+        adopted = await look_for(record, in_doubt, run.backend)
+        assert [(attempt.index, placed.call_id) for _, attempt, placed in adopted] == [(0, "call-1")]
+        await caller.call_all()
+
+    takes = {0: [Take(error=LOST, shown=150)], 1: [Take(error=LOST, dials=False), Take()], 2: [Take(talk=1000)]}
+    run = rehearse(3, takes)
+    run.play(scenario)
+
+    assert (run.statuses(), run.backend.order) == (["completed"] * 3, [0, 1, 2, 1])
+    assert [attempt.key.removeprefix(run.run_id) for attempt in run.attempts()] == ["-0-1", "-1-1", "-1-2", "-2-1"]
+
+
+def test_nobody_is_dialled_again_when_the_look_fails(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> None:
+        await killed(run, 200)
+        caller = await run.caller()
+        in_doubt = [attempt for attempt in await run.record.unfinished() if attempt.state is CallState.UNCERTAIN]
+        run.backend.unreadable = True
+        with pytest.raises(BackendUnreachable, match="so nobody was dialled"):
+            await look_for(run.record, in_doubt, run.backend)
+        await caller.call_all()
+
+    run = rehearse(2, {0: [Take(error=LOST, dials=False)], 1: [Take(talk=1000)]})
+    run.play(scenario)
+
+    assert (run.statuses(), run.backend.order) == (["uncertain", "completed"], [0, 1])

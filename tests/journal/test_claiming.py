@@ -337,3 +337,69 @@ def test_an_uncertain_row_is_not_dialled_again_while_another_run_has_its_number(
         assert held_back.code == "on_the_line"
 
     asyncio.run(run())
+
+
+def test_what_is_to_be_dialled_again_goes_before_everybody_else_and_only_once(journal: Journal, begin: Begin) -> None:
+    async def run() -> None:
+        record = await begin(journal, 2)
+        attempt = await _called(record, CallState.UNCERTAIN)
+        record.dial_again(attempt)
+        assert [(await _claimed(record)).key for _ in range(2)] == [f"{record.id}-0-2", f"{record.id}-1-1"]
+        assert (await record.claim(redial_after=None)).attempt is None
+
+    asyncio.run(run())
+
+
+def test_a_call_in_doubt_that_was_found_meanwhile_is_not_dialled_again(journal: Journal, begin: Begin) -> None:
+    async def run() -> None:
+        record = await begin(journal, 2)
+        attempt = await _called(record, CallState.UNCERTAIN)
+        record.dial_again(attempt)
+        await record.placed(attempt, "call-1", WHEN, adopted=True)
+        assert (await _claimed(record)).key == f"{record.id}-1-1"
+
+    asyncio.run(run())
+
+
+def test_who_asked_meanwhile_not_to_be_called_is_not_dialled_again(
+    journal: Journal, begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        record = await begin(journal, 2)
+        record.dial_again(await _called(record, CallState.UNCERTAIN))
+        await journal.add_do_not_call(NUMBER, "said so in a letter")
+        assert (await _claimed(record)).key == f"{record.id}-1-1"
+        assert (await record.counts())[CallState.UNCERTAIN] == 1
+
+    asyncio.run(run())
+    assert caplog.messages == [
+        f"…0100 is not dialled again: They asked on {WHEN.astimezone():%Y-%m-%d} not to be called."
+    ]
+
+
+def test_a_run_that_dials_nobody_dials_again_whom_it_was_asked_to(journal: Journal, begin: Begin) -> None:
+    async def run() -> None:
+        record = await begin(journal, 2)
+        record.dial_again(await _called(record, CallState.UNCERTAIN))
+        record.dial_nobody()
+        assert (await _claimed(record)).key == f"{record.id}-0-2"
+        left = await record.claim(redial_after=None)
+        assert (left.attempt, list(left.skipped)) == (None, [])
+
+    asyncio.run(run())
+
+
+def test_only_runs_that_may_have_a_number_of_this_one_on_the_line_hold_it(journal: Journal, begin: Begin) -> None:
+    async def run() -> None:
+        record = await begin(journal, 1)
+        waits, settled = await begin(journal, 1), await begin(journal, 1)
+        simulated = await begin(journal, 1, simulated=True)
+        await _called(simulated, CallState.PLACED)
+        await _called(settled)
+        assert journal.holders(record.id) == []
+        await _called(waits, CallState.DIALING)
+        assert journal.holders(record.id) == [waits.id]
+        assert journal.on_the_line(NUMBER, but=record.id) == waits.id
+        assert journal.on_the_line(NUMBER, but=waits.id) is None
+
+    asyncio.run(run())

@@ -92,6 +92,13 @@ def test_a_folder_in_which_nothing_can_be_made_is_named() -> None:
     assert "set CONCIERGE_STATE_DIR to another folder" in _opening(Path("/proc/concierge-calls/runs.db"))
 
 
+def test_a_user_without_a_home_is_told_to_name_a_folder_and_nothing_is_made_in_the_working_one() -> None:
+    assert _opening(Path("~/.local/state/concierge-calls/journal.db")) == (
+        "There is no home folder to keep the journal in; set CONCIERGE_STATE_DIR to a folder of yours."
+    )
+    assert os.listdir() == []
+
+
 @pytest.mark.parametrize("content", [b"not a database, but long enough to be taken for one" * 50, b"SQLite format 3\0"])
 def test_a_file_that_is_no_journal_is_left_alone(path: Path, content: bytes) -> None:
     path.parent.mkdir()

@@ -12,7 +12,16 @@ import pytest
 
 from concierge_calls.errors import IllegalTransition, JournalError, NoSuchRun, RunLocked
 from concierge_calls.journal import Journal, NewRun, Owner, RunRecord
-from concierge_calls.models import CallOutcome, CallRequest, CallState, CallStatus, EventKind, Format, Reason
+from concierge_calls.models import (
+    CallOutcome,
+    CallRequest,
+    CallResult,
+    CallState,
+    CallStatus,
+    EventKind,
+    Format,
+    Reason,
+)
 
 Begin = Callable[..., Awaitable[RunRecord]]
 Ask = Callable[..., CallRequest]
@@ -356,5 +365,39 @@ def test_a_closed_journal_says_that_it_is_closed(journal: Journal, begin: Begin)
         journal.close()
         with pytest.raises(JournalError, match="has been closed"):
             await record.counts()
+
+    asyncio.run(run())
+
+
+def test_the_very_latest_run_is_unfinished_until_its_document_is_out(
+    journal: Journal, begin: Begin, hands: Any
+) -> None:
+    async def run() -> None:
+        first = await begin(journal, 0)
+        await first.finish(finished=True)
+        assert (journal.latest_unfinished(), journal.owes_document(first.id)) == (first.id, True)
+        hands.move(60)
+        second = await begin(journal, 0)
+        await second.finish(finished=True)
+        second.document_is_out()
+        assert (journal.latest_unfinished(), journal.owes_document(second.id)) == (None, False)
+        assert journal.owes_document(first.id)
+        second.close()
+        await journal.open_run(second.id)
+        assert journal.owes_document(second.id)
+
+    asyncio.run(run())
+
+
+def test_a_run_with_a_call_in_doubt_is_found_only_by_who_asks_for_it(journal: Journal, begin: Begin) -> None:
+    async def run() -> None:
+        record = await begin(journal, 1)
+        attempt = (await record.claim(redial_after=None)).attempt
+        assert attempt is not None
+        await record.uncertain(attempt, CallResult.of(attempt.asked, CallOutcome(status=CallStatus.UNCERTAIN)))
+        await record.finish(finished=True)
+        record.document_is_out()
+        assert journal.latest_unfinished() is None
+        assert journal.latest_unfinished(or_in_doubt=True) == record.id
 
     asyncio.run(run())

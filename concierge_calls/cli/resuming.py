@@ -1,0 +1,123 @@
+"""Carries out `resume` for a person or a script: says what is taken up, finishes it, and writes the document."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from concierge_calls.cli.asking import Prompt, host
+from concierge_calls.cli.closing import conclude
+from concierge_calls.cli.running import DECLINED, called
+from concierge_calls.cli.signals import INTERRUPTED, Stopper, stoppable
+from concierge_calls.dialer import LOOK_AFTER
+from concierge_calls.display import Display, Verbosity, chosen
+from concierge_calls.models import CallState, Format, RunResult
+from concierge_calls.output import Output
+from concierge_calls.plain import count, shown
+from concierge_calls.ranking import heard
+from concierge_calls.resuming import continued
+from concierge_calls.run import Run
+
+
+def finish_run(
+    run_id: str | None,
+    target: str | None,
+    format_: Format | None,
+    *,
+    again: Sequence[str],
+    yes: bool,
+    hang_up: bool,
+    verbosity: Verbosity,
+) -> int:
+    """Finish a run that was cut short and return the exit code; 0 when there is nothing to do."""
+    return asyncio.run(_finish_run(run_id, target, format_, again, yes=yes, hang_up=hang_up, verbosity=verbosity))
+
+
+async def _finish_run(
+    run_id: str | None,
+    target: str | None,
+    format_: Format | None,
+    again: Sequence[str],
+    *,
+    yes: bool,
+    hang_up: bool,
+    verbosity: Verbosity,
+) -> int:
+    screen = chosen(verbosity, heard)
+    with stoppable(screen.announce, hang_up=hang_up) as stopper:
+        async with continued(run_id, again=again, hang_up=hang_up) as run:
+            if run is None:
+                if verbosity > Verbosity.QUIET:
+                    screen.say("There is nothing to finish.")
+                return 0
+            known = run.result().run
+            output = Output.chosen(target or known.output, known.source, format_ or known.format)
+            output.check()
+            if verbosity > Verbosity.QUIET:
+                screen.say(*_before_resuming(run, await run.counts()))
+            try:
+                result = await _finished(run, screen, stopper, yes=yes, verbosity=verbosity)
+            except asyncio.CancelledError:
+                screen.say("Interrupted before the first dial.")
+                return INTERRUPTED
+            if result is None:
+                screen.say("Nobody was dialled.")
+                return DECLINED
+            return await conclude(
+                result,
+                run.line_times(),
+                output,
+                screen,
+                verbosity,
+                published=run.document_is_out,
+                interrupted=stopper.was_asked,
+            )
+
+
+async def _finished(
+    run: Run, screen: Display, stopper: Stopper, *, yes: bool, verbosity: Verbosity
+) -> RunResult | None:
+    known = run.result()
+    if known.run.finished and not known.stats.uncertain:
+        return known  # only its document was never written
+    prompt = Prompt(run, screen, (), asked=not yes, verbosity=verbosity) if run.dials else None
+    async with run.connected():
+        if prompt is not None and not await prompt.agreed():
+            return None
+        return await called(run, screen, stopper)
+
+
+def _before_resuming(run: Run, counts: Mapping[CallState, int]) -> Iterator[str]:
+    known, left = run.result(), counts[CallState.PENDING]
+    followed, again = counts[CallState.PLACED] + counts[CallState.ENDED], len(run.again)
+    in_doubt = counts[CallState.DIALING] + counts[CallState.UNCERTAIN]
+    if known.run.finished and not in_doubt:
+        yield f"Run {run.id} of {shown(known.run.source, 40)} is finished; its document was never written, and is now."
+        return
+    parts = [f"{count(followed, 'call')} followed"]
+    parts += [f"{count(in_doubt, 'call')} in doubt looked for"] if in_doubt else []
+    parts += [f"{again} of them dialled again unless found"] if again else []
+    parts += [f"{count(left, 'provider')} left to call"] if run.dials else []
+    parts += [f"at most {known.run.max_concurrent} at once"]
+    yield f"Finishing run {run.id} of {shown(known.run.source, 40)}: {', '.join(parts)}."
+    if not run.dials and left:
+        yield _left_alone(known, left)
+    if counts[CallState.DIALING]:
+        yield _how_long(counts[CallState.DIALING])
+    if not (left and run.dials):  # else the prompt says it
+        yield from host(run.settings)
+
+
+def _left_alone(known: RunResult, left: int) -> str:
+    return (
+        f"It was begun over 24 hours ago, on {known.run.started_at.astimezone():%Y-%m-%d}, so {count(left, 'provider')}"
+        f" {'is' if left == 1 else 'are'} not called. To call them all the same: concierge-calls resume {known.run.id}"
+    )
+
+
+def _how_long(in_doubt: int) -> str:
+    # Vapi's list may lag, and only the whole time without a find makes a call uncertain.
+    until = datetime.now().astimezone() + timedelta(seconds=LOOK_AFTER[-1] + 59)  # the next full minute
+    calls = "the call whose reply" if in_doubt == 1 else "the calls whose replies"
+    return f"Vapi is asked for {calls} never came, until {until:%H:%M} at the latest."
