@@ -25,6 +25,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "resume": (
         ("finish the latest run that was cut short", "resume"),
         ("finish this one", "resume 20261126-abcdefgh -o answers.json"),
+        ("call a number that may have rung", "resume --redial-uncertain 8645550101"),
     ),
     "runs": (
         ("all runs, newest first", "runs"),
@@ -37,6 +38,16 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "doctor": (
         ("would a run work?", "doctor"),
         ("for a script", "doctor --json | jq -r '.[] | .state, .sentence'"),
+    ),
+    "forget": (
+        ("one run", "forget 20261126-abcdefgh"),
+        ("every run that ended more than 90 days ago", "forget --older-than 90d"),
+    ),
+    "do-not-call": (
+        ("who asked not to be called", "do-not-call"),
+        ("never call this number again", 'do-not-call --add "+1 864 555 0101"'),
+        ("nor those in a file", "do-not-call --import opted-out.csv"),
+        ("call it after all", "do-not-call --remove 8645550101"),
     ),
     "simulator": (
         ("thirty times faster than life", "simulator --speed 30"),

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from concierge_calls import __version__
-from concierge_calls.cli import batch, doctor, history, simulator
+from concierge_calls.cli import batch, doctor, forgetting, history, numbers, simulator
 from concierge_calls.cli.examples import with_examples
 from concierge_calls.errors import ConciergeError
 from concierge_calls.plain import masked
@@ -99,8 +99,10 @@ def _add(name: str, function: Callable[..., None], *, short: str, epilog: str | 
 app.callback(help=with_examples("", _options))(_options)
 _add("batch", batch.batch, short="Call every provider in a file; the main job.")
 _add("call", batch.call, short="Call one provider.")
-_add("resume", history.resume, short="Finish a run that was cut short; nobody is called again.")
+_add("resume", history.resume, short="Finish a run that was cut short.")
 _add("runs", history.runs, short="List the runs in the journal, newest first.")
 _add("show", history.show, short="Write one run's document again.")
 _add("doctor", doctor.doctor, short="Check everything before phones ring.")
+_add("forget", forgetting.forget, short="Erase what was said in a run, and by whom.")
+_add("do-not-call", numbers.do_not_call, short="List the numbers that are not to be called; add, remove.")
 _add("simulator", simulator.simulator, short="Start a Vapi to try things on.", epilog=simulator.endings())

@@ -119,4 +119,28 @@ Verbose = Annotated[
 ]
 EveryEvent = Annotated[bool, typer.Option("--verbose", "-v", help="Say every event.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Sure = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+RunToForget = Annotated[
+    str | None,
+    typer.Argument(help="The run's id, from: concierge-calls runs.", metavar="RUN", autocompletion=every_run),
+]
+OlderThan = Annotated[
+    str | None,
+    typer.Option("--older-than", help="Every run that ended so long ago: 90d, 12w, 36h.", metavar="AGE"),
+]
+AddNumbers = Annotated[
+    list[str] | None, typer.Option("--add", help="Never call this number again; repeatable.", metavar="PHONE")
+]
+ImportNumbers = Annotated[
+    str | None,
+    typer.Option(
+        "--import",
+        help="Add every number of a file: a table or JSON with a column phone, or a number a line; - is stdin.",
+        metavar="FILE",
+    ),
+]
+RemoveNumbers = Annotated[
+    list[str] | None,
+    typer.Option("--remove", help="Let this number be called again; repeatable. Asks.", metavar="PHONE"),
+]
 OnlySimulated = Annotated[bool, typer.Option("--simulate", help="Only simulated runs.")]

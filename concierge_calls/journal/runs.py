@@ -16,6 +16,7 @@ from concierge_calls.errors import NoSuchRun
 from concierge_calls.journal import figures, guards, transitions
 from concierge_calls.journal.entries import SYSTEM_CLOCK, Clock, DoNotCall, HistoryRow, NewRun, Owner
 from concierge_calls.journal.faults import explained
+from concierge_calls.journal.forgetting import Forgetting, is_forgotten
 from concierge_calls.journal.live import live_events
 from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.opening import open_for_reading, open_for_writing
@@ -44,6 +45,7 @@ class Journal:
         self._clock = clock
         self._reader = Reader(path)
         self._writer = Writer(open_for_writing(path, clock.now()), path)
+        self.forgetting = Forgetting(self._reader, self._writer, clock)
         # Planning asks the guards about each row of a file: one connection for all of it, with nothing open in between.
         with explained(path):
             self._guarding = open_for_reading(path)
@@ -216,6 +218,8 @@ def _take_up(db: sqlite3.Connection, run_id: str, at: str) -> None:
     owe_document(db, run_id)
     # A sitting that was killed never said how long it was; its last event is the best that is known.
     run = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchall()[0]
+    if is_forgotten(run):
+        raise NoSuchRun(f"Run {run_id} was forgotten, so nothing of it can be resumed; see: concierge-calls runs")
     latest = db.execute(LATEST_EVENT, (run_id,)).fetchall()[0]["at"]
     sql = "UPDATE runs SET worked_ms = ?, sitting_since = ? WHERE id = ? AND sitting_since IS NOT NULL"
     db.execute(sql, (worked_ms(run, latest), at, run_id))

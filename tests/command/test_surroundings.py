@@ -12,7 +12,7 @@ import pytest
 
 from concierge_calls.simulator import ENDINGS
 
-COMMANDS = ("", "batch", "call", "resume", "runs", "show", "doctor", "simulator")
+COMMANDS = ("", "batch", "call", "resume", "runs", "show", "doctor", "forget", "do-not-call", "simulator")
 HEAVY = {"httpx", "pydantic_settings", "fastapi", "phonenumbers", "starlette", "uvicorn", "rich", "sqlite3"}
 
 
