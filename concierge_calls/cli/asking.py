@@ -18,6 +18,7 @@ from concierge_calls.run import Run
 from concierge_calls.settings.fields import SETTINGS
 from concierge_calls.settings.loading import Settings, is_loopback
 
+PATIENCE = 2.0  # seconds of silence, after which it is said what is waited for
 LONGEST = 40  # characters of a name that somebody gave at Vapi, and of a thing that is asked for
 LEFT = frozenset({CallStatus.PENDING, CallStatus.NOT_CALLED})  # a run that was stopped goes on with those not called
 
@@ -30,6 +31,7 @@ class Prompt:
         self._run = run
         self._screen = screen
         self._notes = notes
+        self._patience: asyncio.TimerHandle | None = None
         stats = run.result().stats
         somebody = stats.pending + stats.not_called > 0
         self._asked = asked and somebody and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
@@ -40,9 +42,13 @@ class Prompt:
         """Say who would be called and who not."""
         if self._forecast is not None:
             self._screen.say(*who(self._forecast), *self._notes)
+            waiting = "Vapi has not answered yet; it is asked for 10 seconds."
+            self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._screen.say, waiting)
 
     async def agreed(self) -> bool:
         """Say by whom, when and how long those providers would be called, and return whether to go on."""
+        if self._patience is not None:
+            self._patience.cancel()
         if self._forecast is not None and self._run.simulated:
             self._screen.say("A simulator takes the calls: no phone rings.")
         elif self._forecast is not None and self._forecast.called:
