@@ -204,7 +204,7 @@ class Dialer:
             result = self._result(attempt, CallOutcome(status=CallStatus.ERROR, error=_reason(error)))
             self.tell(await self._record.refused(attempt, result), attempt.asked, result=result)
         else:
-            await self._record.void(attempt, _reason(error))
+            self.tell(await self._record.void(attempt, _reason(error)), attempt.asked)
         if not isinstance(error, ComeBackLater):
             self._on_error(error, attempt.asked, attempt.asked.index)
 
@@ -247,7 +247,7 @@ class Dialer:
             self._stopping.refuse(reason or why)
         elif verdict is not Verdict.START_FAILED and line is not None:
             line.refused()
-        await self._record.void(attempt, why)
+        self.tell(await self._record.void(attempt, why), attempt.asked)
         if verdict is Verdict.ACCOUNT:
             self._on_error(AccountRefused(why.message, (reason or why).code), attempt.asked, attempt.asked.index)
 

@@ -87,6 +87,7 @@ class EventKind(StrEnum):
     CALL_IN_PROGRESS = "call.in_progress"
     CALL_ENDED = "call.ended"
     CALL_SETTLED = "call.settled"
+    CALL_PENDING = "call.pending"  # put back: certainly nobody's phone rang
     RUN_ENDED = "run.ended"
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concierge_calls.plain import UNSAFE, clock, count, masked, one_line
+from concierge_calls.plain import UNSAFE, clock, count, masked, one_line, shown
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,11 @@ def test_whatever_comes_in_one_printable_line_of_that_length_comes_out(text: str
 )
 def test_phone_numbers_are_cut_to_their_last_four_digits_and_nothing_else_is(text: str, shown: str) -> None:
     assert masked(text) == shown
+
+
+def test_what_others_wrote_is_masked_before_it_is_cut() -> None:
+    assert shown("Call\r\n864-555-0117\x1b[2J now", 12) == "Call …0117[…"
+    assert shown("Blue Ridge 864 555 0117", 16) == "Blue Ridge …0117"
 
 
 @pytest.mark.parametrize(

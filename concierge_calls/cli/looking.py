@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from concierge_calls import report
 from concierge_calls.cli.closing import show_standings
-from concierge_calls.display import Column, Verbosity, chosen
+from concierge_calls.display import STAGES, Column, Verbosity, chosen
 from concierge_calls.journal import Journal
-from concierge_calls.models import CallEvent, EventKind, RunResult
+from concierge_calls.models import CallEvent, RunResult
 from concierge_calls.output import Output
 from concierge_calls.plain import clock, shown
 from concierge_calls.ranking import heard
@@ -20,13 +20,6 @@ COLUMNS = (
     Column("State", styled=True),
     Column("Since the dial", right=True),
 )
-STATES = {
-    EventKind.CALL_DIALING: "dialing",
-    EventKind.CALL_PLACED: "dialing",
-    EventKind.CALL_RINGING: "ringing",
-    EventKind.CALL_IN_PROGRESS: "talking",
-    EventKind.CALL_ENDED: "analysis",
-}
 
 
 def show_run(journal: Journal, result: RunResult, place: Output) -> None:
@@ -53,4 +46,4 @@ def _live(journal: Journal, run_id: str) -> Iterator[tuple[str, ...]]:
         if event.request is not None:
             provider = event.request.provider
             since = clock(max(0.0, (now - begun[index]).total_seconds()))
-            yield shown(provider.name, 40), f"…{provider.last_four}", STATES[event.kind], since
+            yield shown(provider.name, 40), f"…{provider.last_four}", STAGES[event.kind], since

@@ -8,15 +8,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
-from concierge_calls.models import CallEvent, CallRequest, CallResult, CallStatus, EventKind, RunResult, RunStats
-from concierge_calls.plain import masked, one_line
+from concierge_calls.models import (
+    CallEvent,
+    CallRequest,
+    CallResult,
+    CallStatus,
+    EventKind,
+    RunResult,
+    RunStats,
+)
+from concierge_calls.plain import shown
 
 LATEST = 200  # ended calls that are kept to be shown, more than any screen has rows
-LONGEST_READ = 1_000  # characters of other people's text that are looked at
-LONGEST_KEPT = 300
+LONGEST = 300  # characters of other people's text that are kept
 ENOUGH = 3  # calls that must have ended, and one for each line, before the end can be told
 
-STAGES = {
+STAGES = {  # what a call that is not settled yet is doing, after the latest event of it
     EventKind.CALL_DIALING: "dialing",
     EventKind.CALL_PLACED: "dialing",
     EventKind.CALL_RINGING: "ringing",
@@ -25,17 +32,7 @@ STAGES = {
 }
 ORDER = {kind: number for number, kind in enumerate(STAGES)}
 STATUSES = list(CallStatus)
-COUNTED = {
-    CallStatus.COMPLETED: "successful",
-    CallStatus.NO_ANSWER: "no_answer",
-    CallStatus.BUSY: "busy",
-    CallStatus.VOICEMAIL: "voicemail",
-    CallStatus.TIMEOUT: "timed_out",
-    CallStatus.ERROR: "failed",
-    CallStatus.UNCERTAIN: "uncertain",
-    CallStatus.CANCELLED: "cancelled",
-    CallStatus.SKIPPED: "skipped",
-}
+OPEN = frozenset({CallStatus.NOT_CALLED, CallStatus.PENDING, CallStatus.IN_PROGRESS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +66,7 @@ class View:
     skipped: int
     pending: int
     elapsed: float  # seconds
-    left: float | None  # seconds; None while it cannot be told
+    seconds_left: float | None  # None while it cannot be told
     cost: float | None  # None where nothing is spent
 
     @property
@@ -93,11 +90,14 @@ class Board:
         self._counts: Counter[CallStatus] = Counter()
         self._status = bytearray()  # by index: 0, or one more than the place among STATUSES
         self._doubtful: dict[int, int] = {}  # index -> seq of the event that left the call in doubt
-        self._left = self._in_doubt = 0  # calls of an earlier process that were not heard of yet
+        self._put_back: dict[int, int] = {}  # index -> seq of the event that had the row wait again
+        self._inherited = self._in_doubt = 0  # calls of an earlier process that were not heard of yet
+        self._paid: dict[int, float] = {}  # index -> what the figures have already of a call that is not settled
         self._total = self._lines = 0
         self._cost: float | None = 0.0
         self._began: datetime | None = None
         self._line_seconds, self._line_ends = 0.0, 0
+        self._dials: tuple[int, float] = 0, 0.0  # since this began, and the seconds from there to the latest of them
 
     def __repr__(self) -> str:
         return f"<Board {len(self._live)} on the line, {len(self._analysed)} in analysis, {self._counts.total()} done>"
@@ -106,17 +106,22 @@ class Board:
         """Take over the journal's figures, and the calls that are on the line already."""
         stats = result.stats
         self._began, self._total, self._lines = now, stats.total, result.run.max_concurrent
-        self._cost = None if result.run.simulated else stats.cost
-        self._left, self._in_doubt = stats.in_progress, stats.uncertain
-        self._counts.update(_counts(stats))
         for event in live:
             self.fold(event)
+        self._inherited = max(0, stats.in_progress - len(self._live) - len(self._analysed))
+        self._in_doubt = stats.uncertain
+        self._counts.update(_counts(stats))
+        self._cost = None if result.run.simulated else stats.cost
+        if self._cost is not None:
+            self._paid = {index: result.results[index].cost or 0.0 for index in self._analysed}
 
     def fold(self, event: CallEvent) -> None:
         """Take note of an event; what is older than what is known changes nothing."""
-        if event.index is None or event.request is None:
+        if event.index is None or event.request is None or not self._is_news(event, event.index):
             return
-        if event.result is not None:
+        if event.kind is EventKind.CALL_PENDING:
+            self._wait(event.seq, event.index)
+        elif event.result is not None:
             self._settle(event, event.request, event.result)
         elif event.kind in STAGES:
             self._step(event, event.request)
@@ -125,7 +130,7 @@ class Board:
         """Return the board as it is now, with at most so many rows of each kind."""
         skipped = self._counts[CallStatus.SKIPPED]
         done = self._counts.total() - skipped
-        pending = max(0, self._total - self._counts.total() - len(self._live) - len(self._analysed))
+        pending = self._pending()
         return View(
             at=now,
             live=tuple(islice(self._live.values(), limit)),
@@ -137,33 +142,42 @@ class Board:
             skipped=skipped,
             pending=pending,
             elapsed=_between(self._began or now, now),
-            left=self._time_left(pending, now),
-            cost=self._cost,
+            seconds_left=self._time_left(pending, now),
+            cost=None if self._cost is None else max(0.0, self._cost),
         )
+
+    def _pending(self) -> int:
+        return max(0, self._total - self._counts.total() - len(self._live) - len(self._analysed))
 
     # A call's steps
 
-    def _step(self, event: CallEvent, asked: CallRequest) -> None:
-        index = asked.index
+    def _is_news(self, event: CallEvent, index: int) -> bool:
         row = self._live.get(index) or self._analysed.get(index)
-        begins_again = event.kind is EventKind.CALL_DIALING and row is not None and event.seq > row.seq
-        if row is None or begins_again:
-            if not self._may_begin(event, index):
-                return
-            self._analysed.pop(index, None)
-            row = self._begun(event, asked)
-        elif ORDER[event.kind] <= row.stage:
-            return
-        self._place(_advanced(row, event))
-
-    def _may_begin(self, event: CallEvent, index: int) -> bool:
+        if row is not None:
+            return event.seq > row.seq
         if self._known_status(index) is None:
-            return True
+            return event.seq > self._put_back.get(index, -1)
         return event.seq > self._doubtful.get(index, event.seq)
 
-    def _begun(self, event: CallEvent, asked: CallRequest) -> Row:
-        self._take_up(asked.index, dialed=event.kind is EventKind.CALL_DIALING)
-        return _new_row(event, asked)
+    def _step(self, event: CallEvent, asked: CallRequest) -> None:
+        index, dials = asked.index, event.kind is EventKind.CALL_DIALING
+        row = self._live.get(index) or self._analysed.get(index)
+        if row is None:
+            self._take_up(index, was_pending=dials)
+        elif not dials and ORDER[event.kind] <= row.stage:
+            return
+        if dials and self._began is not None and event.at >= self._began:
+            self._dials = self._dials[0] + 1, max(self._dials[1], _between(self._began, event.at))
+        if row is None or dials:
+            self._analysed.pop(index, None)
+            row = _new_row(event, asked)
+        self._place(_advanced(row, event))
+
+    def _wait(self, seq: int, index: int) -> None:
+        if self._live.pop(index, None) is None and self._analysed.pop(index, None) is None:
+            self._take_up(index, was_pending=False)
+        self._spend(index, None)
+        self._put_back[index] = seq
 
     def _place(self, row: Row) -> None:
         if row.stage == ORDER[EventKind.CALL_ENDED]:
@@ -181,43 +195,46 @@ class Board:
 
     def _settle(self, event: CallEvent, asked: CallRequest, result: CallResult) -> None:
         index = asked.index
-        if not self._may_begin(event, index):
-            return
         live = self._live.pop(index, None)
         row = live or self._analysed.pop(index, None)
         if row is None:
-            self._take_up(index, dialed=event.kind is EventKind.CALL_SKIPPED)
+            self._take_up(index, was_pending=event.kind is EventKind.CALL_SKIPPED)
             row = _new_row(event, asked)
         elif live is not None and result.call_id is not None:  # a call that was refused says nothing of their length
             self._line_free(_advanced(live, event))
         if event.kind is not EventKind.CALL_SKIPPED or asked.skip is None:  # the plan's are in the journal's figures
             self._counts[result.status] += 1
         self._know(index, result.status, event.seq)
-        if self._cost is not None:
-            self._cost += result.cost or 0.0
+        self._spend(index, result.cost)
         self._latest.appendleft(self._ended(row, event, result))
 
+    def _spend(self, index: int, cost: float | None) -> None:
+        if self._cost is not None:
+            self._cost += (cost or 0.0) - self._paid.pop(index, 0.0)
+
     def _ended(self, row: Row, event: CallEvent, result: CallResult) -> Row:
-        reason = (result.ended_reason or event.ended_reason or "")[:LONGEST_READ]
+        reason = result.ended_reason or event.ended_reason or ""
         return replace(
             row,
             seq=event.seq,
-            state=result.status.value.replace("_", " "),
+            state=result.status.words,
             seconds=result.duration,
-            ended_reason=_safe(reason.rsplit(".", 1)[-1].replace("-", " ").replace("_", " ")),
-            said=_safe(self._heard(result)),
+            ended_reason=shown(reason.rsplit(".", 1)[-1].replace("-", " ").replace("_", " "), LONGEST),
+            said=shown(self._heard(result), LONGEST),
         )
 
     # Which rows are counted already
 
-    def _take_up(self, index: int, *, dialed: bool) -> None:
+    def _take_up(self, index: int, *, was_pending: bool) -> None:
         if self._doubtful.pop(index, None) is not None:
             self._counts[CallStatus.UNCERTAIN] -= 1
             self._status[index] = 0
             self._latest = deque((row for row in self._latest if row.index != index), LATEST)
-        elif not dialed and self._left:  # an earlier process left it on the line
-            self._left -= 1
-        elif not dialed and self._in_doubt:
+        elif was_pending and self._pending() > self._inherited:
+            return
+        elif self._inherited and not was_pending:
+            self._inherited -= 1
+        elif self._in_doubt:  # found again, or dialled again because somebody asked for it
             self._in_doubt -= 1
             self._counts[CallStatus.UNCERTAIN] -= 1
 
@@ -228,6 +245,7 @@ class Board:
     def _know(self, index: int, status: CallStatus, seq: int) -> None:
         self._status.extend(bytes(max(0, index + 1 - len(self._status))))
         self._status[index] = 1 + STATUSES.index(status)
+        self._put_back.pop(index, None)
         if status is CallStatus.UNCERTAIN:
             self._doubtful[index] = seq
 
@@ -238,11 +256,13 @@ class Board:
             return None
         usual = self._line_seconds / self._line_ends
         rest = [max(0.0, usual - _between(row.dialed_at, now)) for row in self._live.values()]
-        return max((pending * usual + sum(rest)) / self._lines, *rest, 0.0)
+        dials, seconds = self._dials
+        by_pace = pending * seconds / dials + usual if pending and dials else 0.0  # dials are spaced, too
+        return max((pending * usual + sum(rest)) / self._lines, by_pace, *rest, 0.0)
 
 
 def _counts(stats: RunStats) -> dict[CallStatus, int]:
-    return {status: getattr(stats, name) for status, name in COUNTED.items()}
+    return {status: getattr(stats, status.counted_as) for status in CallStatus if status not in OPEN}
 
 
 def _new_row(event: CallEvent, asked: CallRequest) -> Row:
@@ -251,7 +271,7 @@ def _new_row(event: CallEvent, asked: CallRequest) -> Row:
         index=asked.index,
         seq=event.seq,
         stage=-1,
-        name=_safe(provider.name) or "(no name)",
+        name=shown(provider.name, LONGEST) or "(no name)",
         tail=provider.last_four,
         state="dialing",
         dialed_at=event.at,
@@ -266,10 +286,6 @@ def _advanced(row: Row, event: CallEvent) -> Row:
     if event.kind in (EventKind.CALL_ENDED, EventKind.CALL_SETTLED):
         return replace(row, seq=event.seq, stage=stage, state=state, seconds=_between(row.since, event.at))
     return replace(row, seq=event.seq, stage=stage, state=state)
-
-
-def _safe(text: str) -> str:
-    return masked(one_line(text[:LONGEST_READ]))[:LONGEST_KEPT]
 
 
 def _between(earlier: datetime, later: datetime) -> float:

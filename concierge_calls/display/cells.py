@@ -41,16 +41,22 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
     return set_cell_size(text, max(0, width - len(ellipsis))).rstrip() + ellipsis[: max(0, width)]
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """Return the text broken at spaces into lines of so many cells; a word that takes more has a line for itself."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and cell_len(lines[-1]) + 1 + cell_len(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 def folded(text: str, width: int, most: int, ellipsis: str = "…") -> list[str]:
     """Return the text broken at spaces into lines of so many cells, at most so many; what is too much is cut."""
-    lines: list[str] = []
-    words = text.split(" ")
-    while words and len(lines) < most - 1:
-        line = words.pop(0)
-        while words and cell_len(line) + 1 + cell_len(words[0]) <= width:
-            line += f" {words.pop(0)}"
-        lines.append(cut(line, width, ellipsis))
-    return [*lines, cut(" ".join(words), width, ellipsis)] if words else lines
+    lines = wrapped(text, width)
+    lines[most - 1 :] = [" ".join(lines[most - 1 :])] if len(lines) >= most else []
+    return [cut(line, width, ellipsis) for line in lines]
 
 
 def padded(text: str, width: int, *, right: bool = False) -> str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
 from concierge_calls.display.board import Row, View
-from concierge_calls.display.cells import Glyphs, cut, padded
+from concierge_calls.display.cells import Glyphs, cut, padded, wrapped
 from concierge_calls.display.table import GAP, LEAST, STYLES, Line, Span, joined, text
 from concierge_calls.models import CallStatus
 from concierge_calls.plain import clock
 
-WIDE = 100  # columns from which on the reason of the end has a column of its own
+WIDE = 120  # columns from which on the reason of the end has a column of its own
 STATE_WIDTH = 9
 TIME_WIDTH = 7
 LEAST_SAID = 8  # under so many cells nothing that they said is readable
@@ -36,7 +35,7 @@ class Widths:
         phone = len(glyphs.ellipsis) + 4
         others = phone + STATE_WIDTH + TIME_WIDTH + 3 * GAP
         name = max(LEAST, min(30, room * 3 // 10, room - others))
-        reason = min(28, room // 5) if room + SPARE >= WIDE else 0
+        reason = min(20, room // 6) if room + SPARE >= WIDE else 0
         said = room - sum(width + GAP for width in (name, phone, STATE_WIDTH, TIME_WIDTH, reason) if width)
         return cls(name, phone, reason, said if said >= LEAST_SAID else 0)
 
@@ -50,7 +49,7 @@ def frame(view: View, columns: int, rows: int, glyphs: Glyphs, notice: str = "")
     if room < 1 or height < 1:
         return []
     if notice:  # what was announced may have changed when it ends
-        view = replace(view, left=None)
+        view = replace(view, seconds_left=None)
     below = [_bar(view, room, glyphs), _counts(view, room, glyphs), *_notice(notice, room, glyphs)]
     table = _table(view, Widths.within(room, glyphs), height - len(below), glyphs)
     return [_clipped(line, room) for line in [*table, *below][-height:]]
@@ -110,16 +109,16 @@ def _rest(view: View, shown: Sequence[Row], glyphs: Glyphs) -> str:
     hidden = {
         "on the line": view.on_the_line - live,
         "in analysis": view.in_analysis - analysed,
-        "ended": view.done - sum(row.state != CallStatus.SKIPPED for row in shown[live + analysed :]),
+        "ended": view.done - sum(row.state != CallStatus.SKIPPED.words for row in shown[live + analysed :]),
     }
     parts = ", ".join(f"{number:,} {words}" for words, number in hidden.items() if number > 0)
-    return f"{glyphs.ellipsis} and {parts}" if parts else ""
+    return f"{glyphs.ellipsis} not shown: {parts}" if parts else ""
 
 
 def _bar(view: View, room: int, glyphs: Glyphs) -> Line:
     facts = [f"{view.done:,} of {view.to_call:,} done", clock(int(view.elapsed))]
-    if view.left is not None:
-        facts.append(f"about {clock(_rounded(view.left))} left")
+    if view.seconds_left is not None:
+        facts.append(f"about {clock(_rounded(view.seconds_left))} left")
     if view.cost is not None:
         facts.append(f"${view.cost:.2f}")
     words = ", ".join(facts)
@@ -138,7 +137,7 @@ def _counts(view: View, room: int, glyphs: Glyphs) -> Line:
 
 
 def _notice(notice: str, room: int, glyphs: Glyphs) -> Iterator[Line]:
-    for line in textwrap.wrap(glyphs.spelled(notice), room, break_on_hyphens=False):
+    for line in wrapped(glyphs.spelled(notice), room) if notice else ():
         yield ((cut(line, room, glyphs.ellipsis), "bold yellow"),)
 
 
@@ -150,5 +149,7 @@ def _clipped(line: Line, room: int) -> Line:
 
 
 def _rounded(seconds: float) -> float:
-    step = 10 if seconds < 600 else 60  # nobody knows it to the second, and a figure that jumps is not believed
+    step = (
+        1 if seconds < 20 else 10 if seconds < 600 else 60
+    )  # nobody knows it to the second, and a figure that jumps is not believed
     return max(step, step * round(seconds / step))

@@ -8,15 +8,16 @@ from datetime import UTC, datetime
 from typing import IO
 
 from concierge_calls.display import terminal
+from concierge_calls.display.base import Display
 from concierge_calls.display.board import Board
 from concierge_calls.display.cells import ASCII, UNICODE
 from concierge_calls.display.frame import frame
 from concierge_calls.display.ink import Ink
 from concierge_calls.display.screen import Screen
-from concierge_calls.display.shown import Display
 from concierge_calls.display.table import Line
 from concierge_calls.display.writer import Writer
 from concierge_calls.models import CallEvent, CallResult, RunResult
+from concierge_calls.plain import one_line
 
 EVERY = 0.25  # seconds between two frames
 
@@ -47,14 +48,17 @@ class LiveTable(Display):
         self._screen = Screen(Ink(stream).painted, reflows=terminal.reflows(environ))
         self._is_shown = False
         self._notice = ""
-        self._suspension = terminal.Suspension(self._screen.forget)
+        # Set where a signal is taken, and looked at by whoever draws, who alone touches the screen.
+        self._is_away = False  # somebody has stopped us, and others write to the terminal
+        self._is_stale = False  # others have written to it
+        self._keys = terminal.Keys(self._suspended, self._resumed)
 
     def begin(self, result: RunResult, live: Iterable[CallEvent] = ()) -> None:
         """Draw the run as it is before the first dial; `live` tells of calls that are on the line already."""
-        self._suspension.begin()
-        terminal.mute()
         self.show(result, live)
         super().begin(result)
+        self._keys.begin()
+        terminal.mute()  # last, so that nothing can fail that would leave it so
 
     def show(self, result: RunResult, live: Iterable[CallEvent] = ()) -> None:
         """Draw the first frame; the next ones when `draw` is called, or four times a second after `begin`."""
@@ -68,7 +72,7 @@ class LiveTable(Display):
 
     def announce(self, line: str) -> None:
         """Say what happens next; it stays under the table, too, as long as that is shown."""
-        self._notice = line
+        self._notice = one_line(line)
         self.say(line)
 
     def close(self) -> None:
@@ -77,7 +81,7 @@ class LiveTable(Display):
         if self._is_shown:
             self._is_shown = False
             self.draw()
-            self._suspension.end()
+            self._keys.end()
             terminal.restore()
 
     def _take(self, event: CallEvent) -> None:
@@ -87,9 +91,13 @@ class LiveTable(Display):
     def _composed(self, texts: Sequence[str]) -> str:
         said = "".join(texts)
         size = self._size()
+        is_away = self._is_away  # looked at first, since it is reset last
+        if self._is_stale:
+            self._is_stale = False
+            self._screen.forget()
         if not self._is_shown:
             return self._screen.erase(size) + said
-        if not terminal.is_in_foreground(self._terminal):  # a shell has it, and whatever we draw tears its lines
+        if is_away or not terminal.is_in_foreground(self._terminal):  # whatever we draw tears a shell's lines
             self._screen.forget()
             return said
         return self._screen.update(self._lines(*size), size, said)
@@ -97,4 +105,12 @@ class LiveTable(Display):
     def _lines(self, columns: int, rows: int) -> list[Line]:
         with self._held:
             view = self._board.view(rows, self._now())
-        return frame(view, columns, rows, self._glyphs, self._notice)
+        lines = frame(view, columns, rows, self._glyphs, self._notice)
+        return [(), *lines] if len(lines) < rows - 1 else lines
+
+    def _suspended(self) -> None:
+        self._is_away = True
+
+    def _resumed(self) -> None:
+        self._is_stale = True
+        self._is_away = False

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from concierge_calls.models import CallStatus
 from concierge_calls.plain import one_line
 
 if TYPE_CHECKING:
@@ -25,22 +26,22 @@ STYLES = {
     "talking": "bold green",
     "analysis": "blue",
     "available": "green",
-    "callback requested": "cyan",
+    "call back": "cyan",
     "unclear": "yellow",
     "unavailable": "red",
     "disqualified": "red",
-    "completed": "green",
-    "no answer": "yellow",
-    "busy": "yellow",
-    "voicemail": "yellow",
-    "timeout": "red",
-    "error": "bold red",
-    "uncertain": "bold magenta",
-    "cancelled": "red",
-    "skipped": "dim",
-    "not called": "dim",
-    "finished": "green",
-    "unfinished": "yellow",
+    CallStatus.COMPLETED.words: "green",
+    CallStatus.NO_ANSWER.words: "yellow",
+    CallStatus.BUSY.words: "yellow",
+    CallStatus.VOICEMAIL.words: "yellow",
+    CallStatus.TIMEOUT.words: "red",
+    CallStatus.ERROR.words: "bold red",
+    CallStatus.UNCERTAIN.words: "bold magenta",
+    CallStatus.CANCELLED.words: "red",
+    CallStatus.SKIPPED.words: "dim",
+    CallStatus.NOT_CALLED.words: "dim",
+    "call": "green",
+    "skip": "dim",
 }
 
 

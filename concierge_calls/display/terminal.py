@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -68,12 +69,13 @@ def mute() -> None:
             return
         before = termios.tcgetattr(handle)
         silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+        _echoing = handle, before  # first, so that whoever is interrupted here restores it
         termios.tcsetattr(handle, termios.TCSANOW, silent)
-        _echoing = handle, before
 
 
+@atexit.register
 def restore() -> None:
-    """Give the terminal its echo back; does nothing where it was not taken."""
+    """Give the terminal its echo back, at the latest when the process exits; does nothing where it was not taken."""
     global _echoing
     if _echoing is None:
         return
@@ -86,35 +88,52 @@ def restore() -> None:
             termios.tcsetattr(handle, termios.TCSANOW, before)
 
 
-class Suspension:
-    """Has Ctrl-Z give the terminal back first, and calls `resumed` when we are in the foreground again."""
+class Keys:
+    """Has Ctrl-Z and Ctrl-\\ give the terminal back before they do what they always do.
 
-    def __init__(self, resumed: Callable[[], object]) -> None:
+    `suspended` is called before we stand still, and `resumed` when somebody has continued us.
+    """
+
+    def __init__(self, suspended: Callable[[], object], resumed: Callable[[], object]) -> None:
+        self._suspended = suspended
         self._resumed = resumed
         self._is_wanted = False
+        self._taken: list[int] = []
 
     def begin(self) -> None:
-        """Begin to watch, where Ctrl-Z means anything and signals can be taken."""
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
-            signal.signal(signal.SIGTSTP, self._suspend)
-            self._is_wanted = True
+        """Begin to watch for each that means what it usually does; only the main thread can."""
+        if not _in_main_thread():
+            return
+        self._is_wanted = True
+        for number, handler in ((signal.SIGTSTP, self._suspend), (signal.SIGQUIT, self._quit)):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, handler)
+                self._taken.append(number)
 
     def end(self) -> None:
-        """Leave Ctrl-Z to the system again."""
-        in_main = threading.current_thread() is threading.main_thread()
-        if self._is_wanted and in_main:
-            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        """Leave both to the system; in another thread than the main one, when the next of them comes."""
         self._is_wanted = False
+        while self._taken and _in_main_thread():
+            signal.signal(self._taken.pop(), signal.SIG_DFL)
 
     def _suspend(self, number: int, frame: FrameType | None) -> None:
+        self._suspended()
         restore()
-        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTSTP)  # here we stand still until somebody continues us
-        signal.signal(signal.SIGTSTP, self._suspend)
-        if self._is_wanted:  # signals are taken back in the main thread only, and `end` may have been called elsewhere
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)  # here we stand still until somebody continues us
+        if self._is_wanted:  # the display may have been closed in a thread of its own meanwhile
+            signal.signal(number, self._suspend)
             mute()
-            self._resumed()
+        self._resumed()
+
+    def _quit(self, number: int, frame: FrameType | None) -> None:
+        restore()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def _asked(stream: IO[str]) -> tuple[int, int]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
+from io import UnsupportedOperation
 from queue import Empty, SimpleQueue
-from typing import IO
+from typing import IO, TypeVar
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Compose = Callable[[Sequence[str]], str]
 
@@ -27,26 +33,33 @@ class Writer:
         self._every = every
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._turn = threading.Lock()  # held to look for the thread, so that nothing is queued when it is gone
 
     def say(self, text: str) -> None:
         """Write the text, at once where no thread runs, else as soon as the stream takes it."""
-        if self._thread is None:
-            self._write([text])
-        else:
-            self._queue.put(text)
+        with self._turn:
+            if self._thread is None:
+                self._write([text])
+            else:
+                self._queue.put(text)
 
     def start(self) -> None:
         """Begin to write in a thread, so that `say` never waits."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="display", daemon=True)
-            self._thread.start()
+        with self._turn:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="display", daemon=True)
+                self._thread.start()
 
     def close(self) -> None:
         """Wait until everything is written, and write at once from here on."""
-        if self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
+        if (thread := self._thread) is None:
+            return
+        self._queue.put(None)
+        thread.join()
+        with self._turn:
             self._thread = None
+            if late := self._left():
+                self._write(late)
 
     def _work(self) -> None:
         texts: list[str | None] = []
@@ -62,6 +75,13 @@ class Writer:
                 texts.append(self._queue.get_nowait())
         return texts
 
+    def _left(self) -> list[str]:
+        texts: list[str | None] = []
+        with suppress(Empty):
+            while True:
+                texts.append(self._queue.get_nowait())
+        return [text for text in texts if text is not None]
+
     def _write(self, texts: Sequence[str]) -> None:
         if self._stream is None:
             return
@@ -73,15 +93,36 @@ class Writer:
             text = "".join(texts)
         try:
             if text:
-                self._put(self._stream, text)
+                _put(self._stream, text)
         except (OSError, ValueError):
             self._stream = None
 
-    @staticmethod
-    def _put(stream: IO[str], text: str) -> None:
-        try:
-            stream.write(text)
-        except UnicodeEncodeError:
-            encoding = getattr(stream, "encoding", None) or "ascii"
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+def _put(stream: IO[str], text: str) -> None:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    data = text.encode(encoding, "backslashreplace")
+    handle = _handle(stream)
+    if handle is None:
+        stream.write(data.decode(encoding))
         stream.flush()
+        return
+    # What a stream of Python's has taken of a text when it would block nobody can tell, so its file is written to.
+    _patiently(handle, stream.flush)
+    while data:
+        data = data[_patiently(handle, partial(os.write, handle, data)) :]
+
+
+def _handle(stream: IO[str]) -> int | None:
+    try:
+        return stream.fileno()
+    except UnsupportedOperation:
+        return None
+
+
+def _patiently(handle: int, work: Callable[[], T]) -> T:
+    # Somebody else may have made the terminal non-blocking; it takes more when it has shown what it has.
+    while True:
+        try:
+            return work()
+        except BlockingIOError:
+            select.select([], [handle], [])

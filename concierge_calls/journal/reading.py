@@ -36,12 +36,6 @@ PEAK = """
 """
 LATEST_EVENT = "SELECT at FROM history WHERE run_id = ? ORDER BY seq DESC LIMIT 1"
 
-_COUNTED_AS = {
-    CallStatus.COMPLETED: "successful",
-    CallStatus.ERROR: "failed",
-    CallStatus.TIMEOUT: "timed_out",
-}
-
 
 class Reader:
     """Reads beside the writer; each reading has a connection of its own that is closed when it returns."""
@@ -215,7 +209,7 @@ def _add_up(groups: Iterable[sqlite3.Row], run: sqlite3.Row, duration_ms: int, p
     seconds = cost = 0.0
     for group in groups:
         status = _shown(group["state"], group["status"], stopped)
-        name = _COUNTED_AS.get(status, status.value)
+        name = status.counted_as
         counts[name] = counts.get(name, 0) + group["rows"]
         total += group["rows"]
         timed += group["timed"]

@@ -167,9 +167,9 @@ class RunRecord:
         """From dialing, placed or ended to uncertain."""
         return await self._move(transitions.uncertain, attempt, result=result)
 
-    async def void(self, attempt: Attempt, reason: Reason) -> None:
+    async def void(self, attempt: Attempt, reason: Reason) -> HistoryRow:
         """From dialing, placed or ended back to pending, since this attempt certainly rang nobody."""
-        await self._move(transitions.void, attempt, reason=reason)
+        return await self._move(transitions.void, attempt, reason=reason)
 
     # — the run as a whole —
 

@@ -127,7 +127,7 @@ BEGIN
     INSERT INTO history (run_id, kind, at) VALUES (NEW.id, 'run.ended', NEW.ended_at);
 END;
 
-CREATE TRIGGER IF NOT EXISTS tell_call AFTER UPDATE OF state ON rows WHEN NEW.state <> 'pending'
+CREATE TRIGGER IF NOT EXISTS tell_call AFTER UPDATE OF state ON rows
 BEGIN
     INSERT INTO history (run_id, idx, kind, at) VALUES (
         NEW.run_id,

@@ -120,11 +120,12 @@ def uncertain(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now:
     return _move(db, attempt, _LIVE, CallState.UNCERTAIN, now, _known(result))
 
 
-def void(db: sqlite3.Connection, attempt: Attempt, reason: Reason, now: datetime) -> None:
+def void(db: sqlite3.Connection, attempt: Attempt, reason: Reason, now: datetime) -> HistoryRow:
     """Have the row wait for another attempt, since this one certainly rang nobody."""
     db.execute("UPDATE attempts SET reason = ? WHERE id = ?", (dump(reason), attempt.id))
     _move_attempt(db, attempt, _LIVE, _VOID, now)
     _move_row(db, attempt, _LIVE, CallState.PENDING, now)
+    return last_event(db)
 
 
 def unfinished(db: sqlite3.Connection, run_id: str) -> list[Attempt]:

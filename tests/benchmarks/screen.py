@@ -6,7 +6,7 @@ import io
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from concierge_calls.display.live import LiveTable
 from concierge_calls.models import (
@@ -16,13 +16,10 @@ from concierge_calls.models import (
     CallStatus,
     EventKind,
     Provider,
-    RunInfo,
-    RunResult,
-    RunStats,
     ServiceRequest,
 )
+from tests.display.calls import AT, after, run
 
-AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 SIZE = (80, 14)  # a screen that ten rows fill
 FRAMES = 400
 ROUNDS = 7
@@ -49,7 +46,7 @@ class Clock:
 
     def __call__(self) -> datetime:
         self.seconds += 1
-        return AT + timedelta(seconds=self.seconds)
+        return after(self.seconds)
 
 
 def events(rows: int) -> list[CallEvent]:
@@ -72,19 +69,7 @@ def events(rows: int) -> list[CallEvent]:
 def begun(rows: int, size: tuple[int, int]) -> LiveTable:
     """A table that is shown; it has no thread, so that a frame is drawn when it is asked for."""
     table = LiveTable(lambda _: "available, tomorrow at 9 AM, $110", Terminal(), {}, size=lambda: size, now=Clock())
-    run = RunInfo(
-        id="r",
-        started_at=AT,
-        ended_at=None,
-        via="direct",
-        simulated=False,
-        dry_run=False,
-        max_concurrent=LINES,
-        source="providers.csv",
-        version="0",
-        finished=False,
-    )
-    table.show(RunResult(run=run, stats=RunStats(total=rows, pending=rows), results=()))
+    table.show(run(max_concurrent=LINES, total=rows, pending=rows))
     return table
 
 

@@ -48,6 +48,16 @@ def test_a_refused_account_stops_the_dialling_and_the_calls_on_the_line_are_foll
     assert run.attempts()[2][:3] == (2, 1, "void")
 
 
+def test_a_row_that_is_put_back_is_told_as_pending_before_it_is_dialled_again(rehearse: Rehearse) -> None:
+    run = rehearse(1, {0: [Take(error=ComeBackLater("Too many.", "rate_limit"))]})
+    run.call_all()
+
+    assert run.told(0) == ["dialing", "pending", "dialing", "placed", "ringing", "in_progress", "ended", "settled"]
+    seqs = [event.seq for event in run.events]
+    assert seqs == sorted(set(seqs))
+    assert (run.events[1].call_id, run.events[1].result) == (None, None)
+
+
 def test_several_refusals_of_the_account_are_one_reason_to_stop(rehearse: Rehearse) -> None:
     refusals = {index: [Take(error=AccountRefused(f"No. {index}"), after=1 + index)] for index in range(3)}
     run = rehearse(5, refusals)

@@ -68,7 +68,7 @@ def test_a_start_that_failed_twice_is_an_error_and_not_tried_again(rehearse: Reh
     assert run.backend.order == [0, 1, 1, 2]
     assert run.statuses() == ["completed", "error", "completed"]
     assert run.results()[1].call_id == "call-3"
-    assert run.told(1) == ["dialing", "placed", "dialing", "placed", "ended", "settled"]
+    assert run.told(1) == ["dialing", "placed", "pending", "dialing", "placed", "ended", "settled"]
 
 
 def test_each_row_has_its_own_one_more_try(rehearse: Rehearse) -> None:

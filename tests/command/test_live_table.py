@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +26,42 @@ from tests.command.test_terminal import OWN_TERMINAL
 from tests.display.emulator import Emulator
 
 FIRST = "+18645550100"
+# A shell: has the command in the foreground, takes the terminal back when it is stopped, and continues it on any line.
+SHELL = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+child = os.fork()
+if not child:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: (os.kill(child, signal.SIGKILL), os._exit(1)))
+while True:
+    _, status = os.waitpid(child, os.WUNTRACED)
+    os.tcsetpgrp(0, os.getpgrp())
+    if not os.WIFSTOPPED(status):
+        sys.exit(os.waitstatus_to_exitcode(status))
+    print("\\n[1]+  Stopped", flush=True)
+    print("$", sys.stdin.readline().strip(), flush=True)
+    os.tcsetpgrp(0, child)
+    os.killpg(child, signal.SIGCONT)
+"""
 ROWS = ("Blue Ridge,(864) 555-0100,plumbing", "Reedy River,(864) 555-0115,plumbing", "Haywood,864-555-0126,plumbing")
 
 
 class Seat:
     """Somebody at a terminal of so many columns and rows, and a command that runs there."""
 
-    def __init__(self, *arguments: str, columns: int, rows: int, **environ: str) -> None:
+    def __init__(self, *arguments: str, columns: int, rows: int, before: str = OWN_TERMINAL, **environ: str) -> None:
         self.ours, theirs = pty.openpty()
         self.screen = Emulator(columns, rows, may_wrap=True)
         self.raw = b""
         self._resize(columns, rows)
+        self._last_word = signal.SIGTERM if before == SHELL else signal.SIGKILL
         self.process = subprocess.Popen(
-            [sys.executable, "-c", OWN_TERMINAL, COMMAND, *arguments],
+            [sys.executable, "-c", before, COMMAND, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -42,6 +69,7 @@ class Seat:
             env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **environ},
         )
         self._theirs = theirs  # kept open: what the command wrote last can be read after its end
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
 
     def _resize(self, columns: int, rows: int) -> None:
@@ -54,28 +82,42 @@ class Seat:
 
     def until(self, holds: Callable[[list[str]], object]) -> list[str]:
         """Look at the screen until this holds of its lines, and return them."""
+        end = time.monotonic() + LONGEST
         while not holds(self.screen.lines):
-            self._read()
+            ready, _, _ = select.select([self.ours], [], [], max(0.0, end - time.monotonic()))
+            if not (ready and self._read()):
+                pytest.fail("It never came to that, but to:\n" + "\n".join(self.screen.lines))
         return self.screen.lines
 
-    def _read(self) -> None:
+    def _read(self) -> bytes:
         piece = os.read(self.ours, 65536)
         self.raw += piece
-        self._text += piece.decode()
+        self._text += self._decoder.decode(piece)
         whole, half = re.fullmatch(r"([\s\S]*?)(\x1b\[?[\d;]*)?", self._text).groups()  # type: ignore[union-attr]
         self.screen.write(whole.replace("\r\n", "\n"))
         self._text = half or ""
+        return piece
 
     def finish(self) -> int:
         """Wait for the command's end, reading what it still writes, and return its exit code."""
         code = self.process.wait(LONGEST)
         os.close(self._theirs)
-        try:
-            while True:
-                self._read()
-        except OSError:  # Linux's way of saying that nobody writes any more
-            os.close(self.ours)
+        with suppress(OSError):  # Linux's way of saying that nobody writes any more; others say it with nothing
+            while self._read():
+                pass
+        os.close(self.ours)
         return code
+
+    def end(self) -> None:
+        """End what has not ended by itself, whatever its state."""
+        if self.process.poll() is None:
+            self.process.send_signal(self._last_word)
+            self.process.wait()
+
+    @property
+    def echoes(self) -> bool:
+        """Whether what is typed is shown."""
+        return bool(termios.tcgetattr(self.ours)[3] & termios.ECHO)
 
 
 @pytest.fixture
@@ -91,9 +133,7 @@ def sit(providers: Any, vapi: Any) -> Iterator[Callable[..., Seat]]:
 
     yield begin
     for seat in seats:
-        if seat.process.poll() is None:
-            seat.process.kill()
-            seat.process.wait()
+        seat.end()
 
 
 def row_of(name: str, lines: list[str]) -> str:
@@ -124,9 +164,10 @@ def test_who_is_called_is_seen_live_and_the_summary_takes_the_tables_place(sit: 
 def test_the_table_is_there_before_the_first_dial(sit: Callable[..., Seat], vapi: Any) -> None:
     vapi.options.create_delay = 60.0
     seat = sit()
-    lines = seat.until(lambda lines: any("3 not yet called" in line or "2 not yet called" in line for line in lines))
+    lines = seat.until(lambda lines: any("not yet called" in line for line in lines))
 
     assert vapi.rang == {}
+    assert re.findall(r"(\d) on the line, (\d) not yet called", seat.raw.decode())[0] == ("0", "3")
     assert re.fullmatch(r"░+  0 of 3 done, 0:0\d, \$0\.00", lines[-2])
 
 
@@ -192,15 +233,57 @@ def test_v_has_every_event_as_a_line_instead_of_a_table(sit: Callable[..., Seat]
 
 def test_the_echo_is_given_back_even_after_three_ctrl_c(sit: Callable[..., Seat]) -> None:
     seat = sit()
-    before = termios.tcgetattr(seat.ours)[3] & termios.ECHO
+    before = seat.echoes
     seat.until(talking)
-    during = termios.tcgetattr(seat.ours)[3] & termios.ECHO
+    during = seat.echoes
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM):
         seat.process.send_signal(number)
     assert seat.process.wait(LONGEST) == 5
 
-    assert (bool(before), bool(during)) == (True, False)
-    assert termios.tcgetattr(seat.ours)[3] & termios.ECHO
+    assert (before, during, seat.echoes) == (True, False, True)
+
+
+def test_the_echo_is_given_back_by_ctrl_backslash_which_ends_the_command(sit: Callable[..., Seat]) -> None:
+    seat = sit()
+    seat.until(talking)
+    assert not seat.echoes
+    os.write(seat.ours, b"\x1c")
+
+    assert seat.process.wait(LONGEST) == -signal.SIGQUIT
+    assert seat.echoes
+
+
+def test_after_ctrl_z_and_fg_the_table_stands_below_what_the_shell_wrote(sit: Callable[..., Seat], vapi: Any) -> None:
+    seat = sit(before=SHELL)
+    before = len(seat.until(talking))
+    os.write(seat.ours, b"\x1a")
+    seat.until(lambda lines: "[1]+  Stopped" in lines)
+    assert seat.echoes
+    os.write(seat.ours, b"fg\n")
+    lines = seat.until(lambda lines: "$ fg" in lines and talking(lines[lines.index("$ fg") :]))
+
+    shell = lines.index("[1]+  Stopped")
+    assert talking(lines[:shell])
+    assert lines[shell + 1 :][:4] == ["fg", "$ fg", "", next(line for line in lines if line.startswith("Provider"))]
+    assert len(lines) > before
+    seat.until(lambda _: not seat.echoes)
+    vapi.hang_up(FIRST)
+    assert seat.finish() == 0
+    assert any(line.startswith("3 providers: 1 completed, 1 no answer, 1 busy.") for line in seat.screen.lines)
+
+
+def test_calls_that_were_put_back_for_lack_of_lines_are_on_no_line(sit: Callable[..., Seat], vapi: Any) -> None:
+    vapi.options.lines, vapi.options.lines_shape = 1, "429"
+    seat = sit(80, 24, "--max-concurrent", "3")
+    refused = seat.until(lambda lines: talking(lines) and vapi.ledger["requests"]["create"] > 1)[-2]
+    lines = seat.until(
+        lambda lines: len(lines) > 1 and lines[-2] != refused and lines[-1] == "1 on the line, 2 not yet called"
+    )
+
+    assert talking(lines)
+    assert [row_of(name, lines) for name in ("Reedy River", "Haywood")] == ["", ""]
+    vapi.hang_up(FIRST)
+    assert seat.finish() == 0
 
 
 def test_a_run_shown_at_a_terminal_tells_who_could_come(sit: Callable[..., Seat], vapi: Any, command: Any) -> None:

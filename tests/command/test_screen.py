@@ -89,7 +89,7 @@ def test_what_is_wrong_is_said_with_q(command: Any, providers: Any, vapi: Any) -
         " providers.csv, line 3: '…0100' is a premium-rate number, which costs extra; it is never called."
     )
     assert finished.lines[1].startswith(
-        "WHEN  Faulty                          …0109  error       M:SS  A service behind"
+        "WHEN  Faulty                          …0109  failed      M:SS  A service behind"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -29,6 +30,7 @@ STEPS = {
     "ringing": EventKind.CALL_RINGING,
     "talking": EventKind.CALL_IN_PROGRESS,
     "ended": EventKind.CALL_ENDED,
+    "pending": EventKind.CALL_PENDING,
 }
 
 
@@ -37,7 +39,9 @@ def after(seconds: float) -> datetime:
     return AT + timedelta(seconds=seconds)
 
 
-def run(*, simulated: bool = False, max_concurrent: int = 2, **stats: Any) -> RunResult:
+def run(
+    *, simulated: bool = False, max_concurrent: int = 2, results: Sequence[CallResult] = (), **stats: Any
+) -> RunResult:
     """A run with these figures."""
     info = RunInfo(
         id="r",
@@ -51,7 +55,7 @@ def run(*, simulated: bool = False, max_concurrent: int = 2, **stats: Any) -> Ru
         version="0",
         finished=False,
     )
-    return RunResult(run=info, stats=RunStats(**stats), results=())
+    return RunResult(run=info, stats=RunStats(**stats), results=results)
 
 
 class Calls:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from concierge_calls.display.board import LATEST, Board, Row, View
-from concierge_calls.models import CallStatus, Provider
+from concierge_calls.models import Analysis, CallStatus, Provider
 from tests.display.calls import AT, Calls, after, heard, run, seen
 
 
@@ -86,6 +86,41 @@ def test_a_row_that_is_dialled_again_begins_anew() -> None:
     assert figures(view) == (0, 1, 0, 0, 0)
 
 
+def test_a_row_that_is_put_back_waits_again_and_is_on_no_line() -> None:
+    calls = Calls()
+    begun = run(total=3, pending=3, max_concurrent=3)
+    told = [calls.step(index, "dialing") for index in range(3)]
+    told += [calls.step(1, "pending"), calls.step(2, "placed"), calls.step(2, "ended"), calls.step(2, "pending")]
+    assert (figures(seen(begun, *told)), states(seen(begun, *told))) == ((0, 1, 0, 2, 0), {0: "dialing"})
+
+    told += [calls.step(1, "dialing"), calls.settled(1, CallStatus.BUSY)]
+    assert figures(seen(begun, *told)) == (1, 1, 0, 1, 0)
+    assert states(seen(begun, *told)) == {0: "dialing", 1: "busy"}
+
+
+def test_rows_that_are_put_back_come_to_the_same_in_any_order_and_told_twice() -> None:
+    calls = Calls()
+    told = [calls.step(index, step) for step in ("dialing", "placed", "ringing", "pending") for index in range(4)]
+    told += [calls.step(index, step, at=9) for index in range(2) for step in ("dialing", "placed")]
+    told += [calls.settled(1, cost=0.1)]
+    begun = run(total=4, pending=4)
+    expected = seen(begun, *told)
+
+    assert (figures(expected), states(expected)) == ((1, 1, 0, 2, 0), {0: "dialing", 1: "completed"})
+    for seed in range(200):
+        shuffled = [*told, *told]
+        random.Random(seed).shuffle(shuffled)  # noqa: S311  an order, not a secret
+        view = seen(begun, *shuffled)
+        assert (figures(view), states(view), view.cost) == (figures(expected), states(expected), expected.cost)
+
+
+def test_a_call_that_was_never_dialled_says_nothing_of_how_long_calls_take() -> None:
+    calls = Calls()
+    told = [calls.step(index, step, at=50) for index in range(3) for step in ("dialing", "pending")]
+
+    assert seen(run(total=9, pending=9), *told, at=60).seconds_left is None
+
+
 def test_a_call_in_doubt_that_is_found_after_all_is_on_the_line_again_and_counted_once() -> None:
     calls = Calls()
     told = [calls.step(0, "dialing"), calls.settled(0, CallStatus.UNCERTAIN, call_id=None)]
@@ -126,10 +161,21 @@ def test_the_end_is_told_only_when_a_call_has_ended_for_each_line() -> None:
         told += [calls.step(index, "dialing"), calls.settled(index, at=60, lasted=50)]
     begun = run(total=10, pending=10, max_concurrent=4)
 
-    assert seen(begun, *told[:6], at=60).left is None
-    assert seen(begun, *told, at=60).left == 6 * 60 / 4
-    assert seen(begun, *told, calls.step(4, "dialing", at=60), at=70).left == (5 * 60 + 50) / 4
-    assert seen(run(total=4, pending=4, max_concurrent=4), *told, at=60).left is None
+    assert seen(begun, *told[:6], at=60).seconds_left is None
+    assert seen(begun, *told, at=60).seconds_left == 6 * 60 / 4
+    dialled = [calls.step(4, "dialing", at=60), calls.step(5, "dialing", at=60)]
+    assert seen(begun, *told, *dialled, at=70).seconds_left == max((4 * 60 + 2 * 50) / 4, 4 * 60 / 6 + 60)
+
+
+def test_dials_that_are_far_apart_tell_the_end_though_lines_are_free() -> None:
+    calls = Calls()
+    told = [calls.step(0, "dialing"), calls.settled(0, at=10, lasted=10)]
+    told += [calls.step(1, "dialing", at=30), calls.settled(1, at=40, lasted=10)]
+    told += [calls.step(2, "dialing", at=60), calls.settled(2, at=70, lasted=10)]
+    begun = run(total=13, pending=13, max_concurrent=3)
+
+    assert seen(begun, *told, at=70).seconds_left == 10 * 60 / 3 + 10
+    assert seen(run(total=4, pending=4, max_concurrent=4), *told, at=60).seconds_left is None
 
 
 def test_a_number_that_was_refused_says_nothing_of_how_long_calls_take() -> None:
@@ -138,7 +184,7 @@ def test_a_number_that_was_refused_says_nothing_of_how_long_calls_take() -> None
     for index in range(3):
         told += [calls.step(index, "dialing"), calls.settled(index, CallStatus.ERROR, call_id=None)]
 
-    assert seen(run(total=9, pending=9), *told).left is None
+    assert seen(run(total=9, pending=9), *told).seconds_left is None
 
 
 def test_what_is_spent_is_added_up_and_a_simulated_run_spends_nothing() -> None:
@@ -159,6 +205,19 @@ def test_names_and_what_was_said_are_one_safe_line_without_whole_numbers() -> No
 
     assert (row.name, row.tail) == ("[31mAce[0m Bluegnik call …0117", "0106")
     assert row.ended_reason == "error sip [2Jfault"
+
+
+def test_a_number_is_masked_before_what_others_said_is_cut() -> None:
+    provider = Provider(name="A" * 290 + " 864-555-0117", phone=None)
+    said = Analysis(summary=" " * 995 + "ring 864-555-0118")
+    [row] = seen(run(total=1, pending=1), Calls().settled(0, provider=provider, analysis=said)).ended
+
+    assert (row.name, row.said) == ("A" * 290 + " …0117", "ring …0118")
+
+
+@pytest.mark.parametrize(("status", "words"), [(CallStatus.TIMEOUT, "timed out"), (CallStatus.ERROR, "failed")])
+def test_a_status_is_said_in_the_words_of_the_summary(status: CallStatus, words: str) -> None:
+    assert states(seen(run(total=1, pending=1), Calls().settled(0, status))) == {0: words}
 
 
 def test_a_row_without_name_or_number_says_so() -> None:

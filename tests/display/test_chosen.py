@@ -6,17 +6,21 @@ import fcntl
 import io
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import IO
 
 import pytest
 
 from concierge_calls.display import PlainLines, Verbosity, chosen, restore, terminal
 from concierge_calls.display.live import LiveTable
+from concierge_calls.models import CallEvent
 from tests.display.calls import heard, run
 
 USUAL = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
@@ -26,6 +30,31 @@ from concierge_calls.display import Verbosity, chosen, Column
 display = chosen(Verbosity.VERBOSE, lambda _: "", io.StringIO(), {})
 display.say("one"); display.table([Column("a")], [["b"]]); display.close()
 assert not any(name.split(".")[0] == "rich" for name in sys.modules)
+"""
+
+
+MUTED = """
+import sys, termios
+from concierge_calls.display import terminal
+terminal.mute()
+print(bool(termios.tcgetattr(0)[3] & termios.ECHO))
+"""
+CLOSED = """
+import signal, sys, threading
+from concierge_calls.display import Verbosity, chosen
+from tests.display.calls import heard, run
+display = chosen(Verbosity.NORMAL, heard)
+display.begin(run(total=1, pending=1))
+closing = threading.Thread(target=display.close)
+closing.start()
+closing.join()
+never, continued = threading.Event(), threading.Event()
+signal.signal(signal.SIGCONT, lambda *_: continued.set())
+print("closed", flush=True)
+while not never.wait(0.01):
+    if continued.is_set():
+        continued.clear()
+        print("continued", flush=True)
 """
 
 
@@ -90,19 +119,66 @@ def test_the_echo_is_off_while_the_table_is_shown_and_back_afterwards(
 ) -> None:
     monkeypatch.setattr("sys.stdin", screen)
 
-    def echoes() -> bool:
-        return bool(termios.tcgetattr(screen.fileno())[3] & termios.ECHO)
-
     table = chosen(Verbosity.NORMAL, heard, screen, USUAL)
     table.say("one")
-    assert echoes()
+    assert echoes(screen)
     table.begin(run(total=1, pending=1))
-    assert not echoes()
+    assert not echoes(screen)
     restore()
     restore()
-    assert echoes()
+    assert echoes(screen)
     table.close()
-    assert echoes()
+    assert echoes(screen)
+
+
+def echoes(screen: IO[str]) -> bool:
+    return bool(termios.tcgetattr(screen.fileno())[3] & termios.ECHO)
+
+
+def test_a_table_that_cannot_begin_leaves_the_echo_as_it_was(screen: IO[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(_: int) -> CallEvent:
+        raise OSError("The disk is gone.")
+
+    monkeypatch.setattr("sys.stdin", screen)
+    table = chosen(Verbosity.NORMAL, heard, screen, USUAL)
+    with pytest.raises(OSError, match="disk is gone"):
+        table.begin(run(total=1, pending=1), map(unreadable, [0]))
+
+    assert echoes(screen)
+    assert signal.getsignal(signal.SIGQUIT) is signal.SIG_DFL
+
+
+def test_a_process_that_exits_without_closing_the_table_gives_the_echo_back(screen: IO[str]) -> None:
+    ended = subprocess.run([sys.executable, "-c", MUTED], stdin=screen, stdout=subprocess.PIPE, check=True)
+
+    assert ended.stdout == b"False\n"
+    assert echoes(screen)
+
+
+def test_after_a_close_in_another_thread_ctrl_z_and_ctrl_backslash_do_what_they_always_do(screen: IO[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLOSED],
+        stdin=screen,
+        stdout=subprocess.PIPE,
+        stderr=screen,
+        env={**os.environ, **USUAL},
+        cwd=Path(__file__).parents[2],
+        process_group=0,
+    )
+    with process, ExitStack() as at_last:
+        at_last.callback(process.kill)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"closed\n"
+        process.send_signal(signal.SIGTSTP)
+        _, stopped = os.waitpid(process.pid, os.WUNTRACED)
+        process.send_signal(signal.SIGCONT)
+
+        assert os.WIFSTOPPED(stopped)
+        assert process.stdout.readline() == b"continued\n"
+        assert echoes(screen)
+        process.send_signal(signal.SIGQUIT)
+        assert process.wait() == -signal.SIGQUIT
+    assert echoes(screen)
 
 
 @pytest.mark.parametrize(

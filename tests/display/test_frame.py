@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from rich.cells import cell_len
 
@@ -79,13 +77,13 @@ def test_at_80_columns_the_reason_of_the_end_stands_where_nothing_was_said() -> 
 
 def test_at_120_columns_the_reason_of_the_end_has_a_column_of_its_own() -> None:
     assert shown(busy(), 120, 40) == [
-        "Provider                        Phone  State         Time  Ended                    What they said",
+        "Provider                        Phone  State         Time  Ended                What they said",
         "[31mRed[2J                      …0100  dialing       0:02",
         "[bold]Markup[/] & Co            …0101  talking       0:30",
         "東京配管サービス株式会社        …0102  analysis      1:10",
-        "Zoë Drains ❤ 🔧                 …0104  no answer           customer did not answer",
-        "Bluegnik                        …0103  completed     0:45  customer ended call      "
-        "available, tomorrow between 9 and…",
+        "Zoë Drains ❤ 🔧                 …0104  no answer           customer did not a…",
+        "Bluegnik                        …0103  completed     0:45  customer ended call  "
+        "available, tomorrow between 9 and 11 A…",
         "█████░░░░░░░░░░░░░░░░░░░░░░░░  2 of 11 done, 2:00, about 4:10 left, $0.80",
         "2 on the line, 1 in analysis, 6 not yet called, 1 skipped",
     ]
@@ -109,7 +107,7 @@ def test_on_a_low_screen_those_on_the_line_come_first_and_the_others_are_counted
         "[31mRed[2J               …0100  dialing       0:02",
         "[bold]Markup[/] & Co     …0101  talking       0:30",
         "東京配管サービス株式会…  …0102  analysis      1:10",
-        "… and 2 ended",
+        "… not shown: 2 ended",
     ]
 
 
@@ -137,6 +135,10 @@ def test_what_was_announced_stays_in_sight_and_the_end_is_not_foretold_any_more(
     ]
 
 
+def test_what_was_announced_is_wrapped_by_cells() -> None:
+    assert shown(busy(), 40, 24, notice="東京 " * 9 + "end")[-2:] == [" ".join(["東京"] * 8), "東京 end"]
+
+
 def test_before_the_first_dial_there_is_the_bar() -> None:
     assert shown(seen(run(total=10, pending=10, simulated=True)), 80, 24) == [
         "░░░░░░░░░░░░░░░░░░░  0 of 10 done, 0:00",
@@ -152,8 +154,8 @@ def test_a_run_of_many_is_a_screenful() -> None:
 
     assert len(lines) == 23
     assert lines[-3:] == [
-        "… and 11 on the line, 60 ended",
-        "░░░░░░░░░░░░░░░░░░░  60 of 20,000 done, 0:00, about 0:10 left, $0.00",
+        "… not shown: 11 on the line, 60 ended",
+        "░░░░░░░░░░░░░░░░░░░  60 of 20,000 done, 0:00, about 0:01 left, $0.00",
         "30 on the line, 19,910 not yet called",
     ]
 
@@ -175,7 +177,7 @@ def test_what_is_wrong_is_red_and_what_went_well_is_green() -> None:
     )
     styles = {words.strip(): style for line in frame(view, 80, 24, UNICODE) for words, style in line}
 
-    assert (styles["error"], styles["completed"]) == ("bold red", "green")
+    assert (styles["failed"], styles["completed"]) == ("bold red", "green")
     assert styles["A service failed."] == ""
 
 
@@ -200,4 +202,3 @@ def test_a_text_is_cut_by_cells(words: str, width: int, fitting: str) -> None:
 )
 def test_a_text_takes_the_rows_that_a_terminal_wraps_it_to(words: str, columns: int, rows: int) -> None:
     assert rows_taken(words, columns) == rows
-    assert not re.search(r"\s$", words)

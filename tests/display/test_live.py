@@ -15,7 +15,7 @@ from tests.display.calls import AT, Calls, after, heard, run
 from tests.display.emulator import Emulator
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
-BEGUN = ["░░░░░░░░░░░░░░░░░░░  0 of 2 done, 0:00, $0.00", "0 on the line, 2 not yet called"]
+BEGUN = ["", "░░░░░░░░░░░░░░░░░░░  0 of 2 done, 0:00, $0.00", "0 on the line, 2 not yet called"]
 PATIENCE = 30.0  # seconds until a test counts as hung
 
 
@@ -53,9 +53,10 @@ def test_calls_that_are_on_the_line_already_stand_in_the_first_frame() -> None:
     table.begin(run(total=2, successful=1, in_progress=1), [Calls().step(1, "talking", at=-65)])
 
     assert terminal.lines == [
+        "",
         "Provider                 Phone  State         Time  What they said",
         "Provider 1               …0101  talking       1:05",
-        "… and 1 ended",
+        "… not shown: 1 ended",
         "█████████░░░░░░░░░░  1 of 2 done, 0:00, $0.00",
         "1 on the line, 0 not yet called",
     ]
@@ -71,7 +72,7 @@ def test_a_run_from_its_first_dial_to_the_closing_words(clock: Clock) -> None:
     clock.seconds = 4
     table.draw()
 
-    assert terminal.lines[1:3] == [
+    assert terminal.lines[2:4] == [
         "Provider                 Phone  State         Time  What they said",
         "Provider 0               …0100  dialing       0:03",
     ]
@@ -81,6 +82,7 @@ def test_a_run_from_its_first_dial_to_the_closing_words(clock: Clock) -> None:
     assert terminal.lines == [
         "2 providers will be called.",
         "Stopping: nobody new is dialled. Once more to leave at once.",
+        "",
         "Provider                 Phone  State         Time  What they said",
         "Provider 0               …0100  busy                customer busy",
         "█████████░░░░░░░░░░  1 of 2 done, 0:04, $0.00",
@@ -129,6 +131,7 @@ def test_after_a_resize_from_120_to_80_columns_there_is_one_table_and_no_remains
     assert terminal.lines == wide
     assert narrow == [
         "3 providers will be called.",
+        "",
         "Provider                 Phone  State         Time  What they said",
         "Provider 1               …0101  completed     0:45  customer ended call",
         "東京配管サービス株式会…  …0100  completed     0:45  customer ended call",
@@ -149,6 +152,26 @@ def test_a_file_of_any_length_is_a_screenful(clock: Clock) -> None:
     table.draw()
 
     assert len(terminal.lines) == 11
+    assert terminal.lines[0].startswith("Provider ")
+    assert terminal.history == []
+
+
+@pytest.mark.parametrize(("rows", "begins_with"), [(7, "Provider"), (8, "")])
+def test_a_blank_line_sets_the_table_off_where_it_takes_no_row_from_it(rows: int, begins_with: str) -> None:
+    terminal, calls = Emulator(80, rows), Calls()
+    table = table_on(terminal)
+    table.show(run(total=9, pending=9))
+    for index in range(3):
+        table(calls.step(index, "dialing"))
+    table.draw()
+
+    assert terminal.lines[0].split(" ")[0] == begins_with
+    assert [line.split("  ")[0] for line in terminal.lines[-6:-2]] == [
+        "Provider",
+        "Provider 0",
+        "Provider 1",
+        "Provider 2",
+    ]
     assert terminal.history == []
 
 
@@ -159,7 +182,16 @@ def test_names_reach_the_terminal_as_text_whatever_is_in_them(clock: Clock) -> N
     table(calls.step(0, "dialing"))
     table.draw()
 
-    assert terminal.lines[1] == "]0;title[red]Red[/red]…  …0100  dialing       0:00"
+    assert terminal.lines[2] == "]0;title[red]Red[/red]…  …0100  dialing       0:00"
+
+
+def test_what_is_announced_is_text_whatever_is_in_it() -> None:
+    terminal = Emulator(80, 12)
+    table = table_on(terminal)
+    table.show(run(total=1, pending=1))
+    table.announce("Stopping:\x1b[2J\n\u202enobody new.")
+
+    assert (terminal.lines[:2], terminal.lines[-1]) == (["Stopping:[2J", "nobody new."], "Stopping:[2J nobody new.")
 
 
 @pytest.mark.parametrize(("environ", "sgr"), [({}, "\x1b[36m"), ({"NO_COLOR": "1"}, None)])
@@ -176,7 +208,7 @@ def test_colour_is_left_out_where_nobody_wants_it(
     written = "".join(terminal.written)
 
     assert ("\x1b[36m" in written, "\x1b[32m" in written) == ((True, False) if sgr else (False, False))
-    assert terminal.lines[1] == "Provider 0               …0100  dialing       0:00"
+    assert terminal.lines[2] == "Provider 0               …0100  dialing       0:00"
 
 
 def test_in_a_plain_locale_everything_is_ascii() -> None:
@@ -187,11 +219,27 @@ def test_in_a_plain_locale_everything_is_ascii() -> None:
     table.draw()
 
     assert terminal.lines == [
+        "",
         "Provider                 Phone    State         Time  What they said",
         "Zoe ?                    ...0100  dialing       0:00",
         "-------------------  0 of 1 done, 0:00, $0.00",
         "1 on the line, 0 not yet called",
     ]
+
+
+def test_while_somebody_has_stopped_us_nothing_is_drawn_and_afterwards_it_is_drawn_anew_below(clock: Clock) -> None:
+    terminal = Emulator(80, 12)
+    table = table_on(terminal, clock)
+    table.show(run(total=2, pending=2))
+    table._suspended()
+    terminal.write("$ \n")
+    clock.seconds = 60
+    table.draw()
+    assert terminal.lines == [*BEGUN, "$"]
+    table._resumed()
+    table.draw()
+
+    assert terminal.lines == [*BEGUN, "$", "", BEGUN[1].replace("0:00", "1:00"), BEGUN[2]]
 
 
 class Stopped(Emulator):
@@ -220,7 +268,7 @@ def test_a_terminal_that_is_stopped_holds_up_no_event_and_shows_the_latest_when_
     for index in range(90):
         table(calls.step(index, "dialing"))
         table(calls.settled(index))
-    assert terminal.lines == ["░░░░░░░░░░░░░░░░░░░  0 of 90 done, 0:00, $0.00", "0 on the line, 90 not yet called"]
+    assert terminal.lines == ["", "░░░░░░░░░░░░░░░░░░░  0 of 90 done, 0:00, $0.00", "0 on the line, 90 not yet called"]
     terminal.goes_on.set()
     table.say("another sentence")
     table.close()
@@ -262,4 +310,4 @@ def test_the_clock_of_the_table_is_this_machines_unless_another_is_given(monkeyp
     table(Calls().step(0, "dialing", at=(datetime.now(UTC) - AT).total_seconds() - 3_600))
     table.draw()
 
-    assert "1:00:0" in terminal.lines[1]
+    assert "1:00:0" in terminal.lines[2]

@@ -7,7 +7,10 @@ import io
 import pytest
 from rich.cells import cell_len
 
-from concierge_calls.display import Column, Display, PlainLines, Verbosity, chosen
+from concierge_calls import ranking
+from concierge_calls.display import STAGES, Column, Display, PlainLines, Verbosity, chosen
+from concierge_calls.display.table import STYLES
+from concierge_calls.models import CallStatus
 from tests.display.calls import heard
 from tests.display.emulator import Emulator
 
@@ -111,3 +114,11 @@ def test_when_flexible_columns_are_as_narrow_as_can_be_the_others_give_way_too(s
     chosen(Verbosity.VERBOSE, heard, sixty).table(columns, [["abcdefghijklmnopqrst"] * 6])
 
     assert sixty.lines[1] == "abcde…  abcdefgh…  abcdefgh…  abcdefgh…  abcdefgh…  abcdefg…"
+
+
+def test_every_word_for_how_a_call_stands_has_its_colour_and_nothing_else_has_one() -> None:
+    open_ones = {CallStatus.PENDING, CallStatus.IN_PROGRESS}
+    words = {status.words for status in CallStatus if status not in open_ones}
+    words |= {*STAGES.values(), *ranking.ANSWERS.values(), ranking.DISQUALIFIED, "call", "skip"}
+
+    assert set(STYLES) == words

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -56,6 +58,41 @@ def test_a_stream_that_stalls_holds_nobody_up_and_gets_everything_when_it_goes_o
     writer.close()
 
     assert stream.getvalue() == "".join(f"{number} " for number in range(100))
+
+
+def test_what_is_said_while_it_closes_is_written_too() -> None:
+    def compose(texts: Sequence[str]) -> str:
+        if not texts:  # nothing was said, so it is asked because it closes
+            writer.say("late ")
+        return "".join(texts)
+
+    stream = Stalled()
+    stream.goes_on.set()
+    writer = Writer(stream, compose)
+    writer.start()
+    writer.say("one ")
+    assert stream.asked.wait(PATIENCE)
+    writer.close()
+    writer.say("last")
+
+    assert stream.getvalue() == "one late last"
+
+
+@pytest.mark.parametrize("is_buffered", [True, False])
+def test_a_stream_that_does_not_block_gets_everything_as_it_takes_it(is_buffered: bool) -> None:
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    text = "".join(f"Zoë {number}\n" for number in range(30_000))
+    raw = os.fdopen(theirs, "wb", buffering=-1 if is_buffered else 0)
+    with open(ours, encoding="utf-8") as reader, ThreadPoolExecutor() as others:
+        with io.TextIOWrapper(raw, "utf-8", line_buffering=True) as stream:
+            read = others.submit(reader.read)
+            writer = Writer(stream)
+            writer.start()
+            writer.say(text)
+            writer.close()
+
+        assert read.result() == text
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError, OSError, ValueError])

@@ -164,9 +164,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.do(step)
         row.state = to
         row.rang = (row.rang or move in ("placed", "adopted")) and move != "void"
-        if to is not CallState.PENDING:
-            final = to in (CallState.REFUSED, CallState.UNCERTAIN, CallState.SETTLED)
-            row.told.append(EventKind.CALL_SETTLED if final else EventKind(f"call.{to}"))
+        final = to in (CallState.REFUSED, CallState.UNCERTAIN, CallState.SETTLED)
+        row.told.append(EventKind.CALL_SETTLED if final else EventKind(f"call.{to}"))
 
     def _step(self, record: RunRecord, attempt: Attempt, move: str) -> Coroutine[Any, Any, object]:
         match move:

@@ -168,6 +168,17 @@ def test_a_call_that_was_never_followed_is_told_as_settled(journal: Journal, beg
     assert asyncio.run(run()) is EventKind.CALL_SETTLED
 
 
+@pytest.mark.parametrize("state", ["dialing", "placed", "adopted", "ended"])
+def test_a_row_that_is_put_back_is_told_as_pending(journal: Journal, begin: Begin, state: str) -> None:
+    async def run() -> None:
+        record, attempt = await _bring(begin, journal, state)
+        told = await record.void(attempt, LOST)
+        assert (told.kind, told.index) == (EventKind.CALL_PENDING, 0)
+        assert told == record.history()[-1]
+
+    asyncio.run(run())
+
+
 def test_a_call_progresses_only_to_what_happens_on_the_line(journal: Journal, begin: Begin) -> None:
     async def run() -> None:
         record, attempt = await _bring(begin, journal, "placed")

@@ -69,6 +69,7 @@ def test_every_event_has_its_name_in_a_column() -> None:
     events = [
         run,
         event(EventKind.CALL_DIALING),
+        event(EventKind.CALL_PENDING),
         event(EventKind.CALL_IN_PROGRESS, call_id="a-call"),
         event(EventKind.CALL_ENDED, call_id="a-call", ended_reason="customer-busy"),
         settled(CallStatus.BUSY),
@@ -77,6 +78,7 @@ def test_every_event_has_its_name_in_a_column() -> None:
     assert shown(*events, verbosity=Verbosity.VERBOSE) == [
         "run.started",
         "call.dialing      Blue Ridge                      …0106",
+        "call.pending      Blue Ridge                      …0106",
         "call.in_progress  Blue Ridge                      …0106  a-call",
         "call.ended        Blue Ridge                      …0106  a-call  customer-busy",
         "call.settled      Blue Ridge                      …0106  busy",
@@ -126,6 +128,39 @@ def test_a_name_is_made_safe_and_cut_to_its_column() -> None:
     assert line.index("…0106") == 32
 
 
+def test_a_number_in_a_name_is_masked_before_the_name_is_cut_to_its_column() -> None:
+    provider = Provider(name="Ace Plumbing Greenville 864-555-0117", phone="+18645550106")
+
+    assert shown(settled(CallStatus.BUSY, provider)) == ["Ace Plumbing Greenville …0117   …0106  busy"]
+
+
+def test_what_the_backend_says_is_made_safe_and_masked() -> None:
+    said = "sip\x1b[2J\r\n\u202efault of 864-555-0118"
+    told = event(EventKind.CALL_ENDED, call_id="a\x1b[31mcall\n", ended_reason=said)
+
+    assert shown(told, verbosity=Verbosity.VERBOSE) == [
+        "call.ended        Blue Ridge                      …0106  a[31mcall  sip[2J fault of …0118"
+    ]
+
+
+def test_what_was_heard_is_one_safe_line() -> None:
+    assert shown(settled(CallStatus.COMPLETED), heard="today\x1b[2J\nat\u202e nine") == [
+        "Blue Ridge                      …0106  completed         today[2J at nine"
+    ]
+
+
+@pytest.mark.parametrize(("status", "words"), [(CallStatus.TIMEOUT, "timed out"), (CallStatus.ERROR, "failed")])
+def test_a_status_is_said_in_the_words_of_the_summary(status: CallStatus, words: str) -> None:
+    assert shown(settled(status)) == [f"Blue Ridge                      …0106  {words}"]
+
+
+def test_a_sentence_keeps_its_lines_and_its_indent_and_nothing_that_changes_how_it_is_shown() -> None:
+    screen = io.StringIO()
+    PlainLines(Verbosity.NORMAL, lambda _: "", screen).say("  a\x1b[31m b\r\nc\u202ed\te\x07", "", "\u2066f")
+
+    assert screen.getvalue() == "  a[31m b\ncd e\n\nf\n"
+
+
 class Gone(io.StringIO):
     """A terminal that was closed."""
 
@@ -170,3 +205,14 @@ def test_on_a_terminal_a_call_is_one_row_and_a_sentence_is_wrapped_at_words(monk
     assert re.fullmatch(r"\d\d:\d\d:\d\d  Blue Ridge +…\d{4}  completed +2:28  .*…", row)
     assert len(row) <= 60
     assert sentence == ["Ten providers will be called, at most five of them at once,", "by a simulator."]
+
+
+def test_on_a_terminal_a_sentence_is_wrapped_by_cells_and_a_long_word_stays_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    screen = Terminal()
+    path = "/home/somebody/calls/" + "x" * 40
+    PlainLines(Verbosity.NORMAL, lambda _: "", screen).say(f"{'東京 ' * 9}end", f"It is in {path} now.")
+
+    assert screen.getvalue().splitlines() == [" ".join(["東京"] * 8), "東京 end", "It is in", path, "now."]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import IO
 
-from concierge_calls.display.shown import Display
+from concierge_calls.display.base import Display
 from concierge_calls.display.writer import Writer
 from concierge_calls.models import SKIPPED_ON_PURPOSE, CallEvent, CallResult, CallStatus, EventKind
-from concierge_calls.plain import clock, masked, one_line
+from concierge_calls.plain import clock, shown
 
 WRONG = frozenset({CallStatus.ERROR, CallStatus.TIMEOUT, CallStatus.UNCERTAIN, CallStatus.CANCELLED})
 NAME_WIDTH = 30
@@ -60,7 +60,7 @@ class PlainLines(Display):
 
     def _outcome(self, result: CallResult) -> tuple[str, ...]:
         spoken = clock(result.duration) if result.duration else ""
-        return f"{result.status.value.replace('_', ' '):<9}", f"{spoken:>5}", masked(self._heard(result))
+        return f"{result.status.words:<9}", f"{spoken:>5}", shown(self._heard(result))
 
 
 def is_wrong(result: CallResult) -> bool:
@@ -70,12 +70,12 @@ def is_wrong(result: CallResult) -> bool:
 
 
 def _known(event: CallEvent) -> tuple[str, ...]:
-    return tuple(filter(None, (event.call_id, event.ended_reason)))
+    return tuple(shown(text) for text in (event.call_id, event.ended_reason) if text)
 
 
 def _who(event: CallEvent, width: int) -> tuple[str, ...]:
     if event.request is None:
         return ()
     provider = event.request.provider
-    name = masked(one_line(provider.name, width)) or "(no name)"
+    name = shown(provider.name, width) or "(no name)"
     return f"{name:<{width}}", f"…{provider.last_four}" if provider.phone else "    -"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import textwrap
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import IO
 
 from concierge_calls.display import table, terminal
 from concierge_calls.display.table import Column
 from concierge_calls.display.writer import Writer
 from concierge_calls.models import CallEvent, RunResult
+from concierge_calls.plain import UNSAFE
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +43,10 @@ class Display(ABC):
         self._writer.start()
 
     def say(self, *lines: str) -> None:
-        """Write sentences that stay, wrapped at words on a terminal."""
-        shown = map(self._wrapped, lines) if self._on_terminal else lines
-        self._writer.say("".join(f"{line}\n" for line in shown))
+        """Write sentences that stay, wrapped at words on a terminal, without what would change how it shows them."""
+        safe = [_harmless(part) for line in lines for part in line.split("\n")]
+        written = chain.from_iterable(map(self._wrapped, safe)) if self._on_terminal else safe
+        self._writer.say("".join(f"{line}\n" for line in written))
 
     def announce(self, line: str) -> None:
         """Say what happens next, such that nobody misses it."""
@@ -75,5 +78,13 @@ class Display(ABC):
     def _columns(self) -> int:
         return 80 if self._stream is None else max(terminal.SMALLEST[0], terminal.size(self._stream)[0])
 
-    def _wrapped(self, line: str) -> str:
-        return textwrap.fill(line, self._columns(), break_on_hyphens=False, break_long_words=False)
+    def _wrapped(self, line: str) -> list[str]:
+        from concierge_calls.display.cells import wrapped
+
+        return wrapped(line, self._columns())
+
+
+def _harmless(line: str) -> str:
+    # Spaces are kept as they are, since what is said may be indented.
+    spaced = "".join(" " if char.isspace() else char for char in line)
+    return "".join(char for char in spaced if unicodedata.category(char) not in UNSAFE).rstrip()
