@@ -70,9 +70,7 @@ def show_standings(result: RunResult, screen: Display) -> None:
     all_ = result.stats.total <= ALL
     best = best_first(filter(_is_over, result.results), ALL if all_ else MOST)
     standings = [one for one in map(standing, best) if one.is_candidate or all_]
-    _show(
-        CANDIDATE_COLUMNS, [(*_who(one), one.when, one.rate, one.note) for one in standings if one.is_candidate], screen
-    )
+    _show(CANDIDATE_COLUMNS, [_candidate(one) for one in standings if one.is_candidate], screen)
     others = [one for one in standings if not one.is_candidate]
     if not all_:
         needy = (one for one in result.results if report.needs_a_look(one))
@@ -101,6 +99,11 @@ def _is_over(result: CallResult) -> bool:
 
 def _who(one: Standing) -> tuple[str, str, str]:
     return one_line(one.name, NAME_WIDTH), f"…{one.last_four}" if one.last_four else "-", one.answer
+
+
+def _candidate(one: Standing) -> tuple[str, ...]:
+    # Who named no day has the room of one for what they did say.
+    return (*_who(one), one.when, one.rate, one.note) if one.when else (*_who(one), one.note, one.rate, "")
 
 
 def _write(result: RunResult, output: Output, screen: Display) -> bool:
