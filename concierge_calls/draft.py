@@ -116,7 +116,7 @@ def _requests(order: Order, settings: Settings, journal: Journal, run_id: str) -
         mapped=order.mapped,
         region=settings.region,
         needs_service=settings.assistant_id is None,
-        called_lately=lambda number: _called_since(journal, number, since, run_id, sure=order.dry_run),
+        called_lately=lambda number: None if order.simulate else _held(journal, number, since, run_id, order.dry_run),
         do_not_call=lambda number: None if order.simulate else _do_not_call(journal, number),
     )
 
@@ -133,13 +133,12 @@ def _check_usable(stats: RunStats, source: str, fault: Reason | None) -> None:
         )
 
 
-def _called_since(journal: Journal, number: str, since: datetime | None, run_id: str, *, sure: bool) -> Reason | None:
-    if since is None:
-        return None
+def _held(journal: Journal, number: str, since: datetime | None, run_id: str, sure: bool) -> Reason | None:
+    # Who is on the line now is not rung a second time, whatever is allowed.
     if (holder := journal.on_the_line(number, but=run_id)) is not None:
         # Whether a dead process's call goes on is asked before the first dial; the claim then knows.
         return still_on_the_line(holder) if sure or journal.is_worked_on(holder) else None
-    known = journal.called_since(number, since, but=run_id)
+    known = None if since is None else journal.called_since(number, since, but=run_id)
     return None if known is None else called_lately(*known)
 
 

@@ -182,6 +182,13 @@ def test_an_assistant_is_told_by_its_version_what_it_brings_back_and_whether_it_
     ("most", "statuses", "state", "sentence"),
     [
         ("4", [], "ok", "No call of the last hour is still going on. A run takes up to 4 lines."),
+        (
+            "4",
+            ["ended"] * 200,
+            "warning",
+            "None of 200 calls of the last hour is still going on, and there were more, so whether lines are free"
+            " cannot be told. A run takes up to 4 lines.",
+        ),
         ("5", ["ended"], "ok", f"No call of the last hour is still going on. {PLAN}"),
         (
             "1",

@@ -13,7 +13,7 @@ from concierge_calls.backend import ENDING, RINGING, Identity
 from concierge_calls.display import Display, Verbosity
 from concierge_calls.forecast import Forecast, forecast, limits, where, who
 from concierge_calls.models import CallStatus
-from concierge_calls.plain import shown
+from concierge_calls.plain import count, shown
 from concierge_calls.run import Run
 from concierge_calls.settings.fields import SETTINGS
 from concierge_calls.settings.loading import Settings, is_loopback
@@ -33,7 +33,7 @@ class Prompt:
         self._notes = notes
         self._patience: asyncio.TimerHandle | None = None
         stats = run.result().stats
-        somebody = stats.pending + stats.not_called > 0
+        somebody = stats.pending + stats.not_called + len(run.again) > 0
         self._asked = asked and somebody and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
         says = self._asked or verbosity > Verbosity.QUIET
         self._forecast = forecast_of(run) if says else None  # a look at every row, which is not for nothing
@@ -49,6 +49,9 @@ class Prompt:
         """Say by whom, when and how long those providers would be called, and return whether to go on."""
         if self._patience is not None:
             self._patience.cancel()
+        if self._forecast is not None and self._run.again:
+            again = count(len(self._run.again), "number")
+            self._screen.say(f"{again} that may have rung already will be dialled again, unless the call is found.")
         if self._forecast is not None and self._run.simulated:
             self._screen.say("A simulator takes the calls: no phone rings.")
         elif self._forecast is not None and self._forecast.called:

@@ -83,9 +83,16 @@ async def _finished(
         return known  # only its document was never written
     prompt = Prompt(run, screen, (), asked=not yes, verbosity=verbosity) if run.dials else None
     async with run.connected():
-        if prompt is not None and not await prompt.agreed():
+        if prompt is not None and not await _agreed(prompt):
             return None
         return await called(run, screen, stopper)
+
+
+async def _agreed(prompt: Prompt) -> bool:
+    try:
+        return await prompt.agreed()
+    except asyncio.CancelledError:  # Ctrl-C at the question is a no
+        return False
 
 
 def _before_resuming(run: Run, counts: Mapping[CallState, int]) -> Iterator[str]:

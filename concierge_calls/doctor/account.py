@@ -147,6 +147,9 @@ def _lines(found: SettingsFacts, vapi: VapiFacts, in_the_way: str) -> Check:
     if most > SMALLEST_PLAN:
         plan += f"; Vapi's smallest plan has {SMALLEST_PLAN}, which --max-concurrent {SMALLEST_PLAN} fits"
     live = sum(call.status != "ended" for call in vapi.calls)
+    if not live and len(vapi.calls) >= MOST_CALLS:
+        some = f"None of {len(vapi.calls):,} calls of the last hour is still going on, and there were more"
+        return Check("lines", State.WARNING, f"{some}, so whether lines are free cannot be told. {plan}.")
     if not live:
         return Check("lines", State.OK, f"No call of the last hour is still going on. {plan}.")
     at_least = "At least " if len(vapi.calls) >= MOST_CALLS else ""

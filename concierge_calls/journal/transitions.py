@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from concierge_calls.errors import IllegalTransition
 from concierge_calls.journal import guards
@@ -105,9 +105,15 @@ def settled(
 ) -> HistoryRow:
     """Keep the final result, and the wish not to be called again."""
     _keep_body(db, attempt, body)
-    if result.analysis.structured_data.get("do_not_call") is True:
+    if _asked_not_to_be_called(result.analysis.structured_data):
         do_not_call(db, _number(attempt.asked), f"asked so on the phone, in run {attempt.run_id}", now)
     return _move(db, attempt, (CallState.ENDED,), CallState.SETTLED, now, _known(result))
+
+
+def _asked_not_to_be_called(data: Mapping[str, Any]) -> bool:
+    # A user's own assistant may bring back several outputs, each an object of its own.
+    parts = (data, *(part for part in data.values() if isinstance(part, Mapping)))
+    return any(part.get("do_not_call") is True for part in parts)
 
 
 def refused(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now: datetime) -> HistoryRow:

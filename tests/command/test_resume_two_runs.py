@@ -121,3 +121,11 @@ def test_the_guards_hold_in_a_run_that_has_begun_already(talking: Any, command: 
 
     assert (resumed.code, told(resumed.document)) == (0, [("completed", None), ("skipped", "called_lately")])
     assert vapi.rang == {FIRST: 1, SECOND: 1}
+
+
+def test_a_dry_run_shows_who_is_on_the_line_elsewhere_whatever_is_allowed(
+    talking: Any, command: Any, vapi: Any
+) -> None:
+    planned = command("batch", "providers.csv", "--dry-run", "--allow-redial")
+
+    assert (planned.code, told(planned.document)) == (0, [("skipped", "on_the_line"), ("pending", None)])

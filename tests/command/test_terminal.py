@@ -173,6 +173,16 @@ def test_a_resume_asks_too_before_it_dials_somebody(terminal: Terminal, provider
     assert vapi.rang == {"+18645550106": 1}
 
 
+def test_ctrl_c_at_the_question_of_a_resume_is_2_too(terminal: Terminal, providers: Any, vapi: Any) -> None:
+    vapi.options.refuse = "credits"
+    terminal("batch", providers(BUSY), "--yes", "-o", "doc.json")
+    vapi.options.refuse = None
+    code, screen = terminal("resume", typed=b"\x03")
+
+    assert (code, vapi.rang) == (2, {})
+    assert screen[-2:] == [f"{QUESTION}^C", "Nobody was dialled."]
+
+
 def test_quiet_still_says_where_a_file_went_that_nobody_named(terminal: Terminal, providers: Any, vapi: Any) -> None:
     code, screen = terminal("batch", providers(BUSY), "--yes", "-q")
 

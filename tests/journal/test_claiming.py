@@ -213,15 +213,20 @@ def test_a_number_that_is_not_to_be_called_is_skipped(journal: Journal, begin: B
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("said", [{"do_not_call": True}, {"mood": "angry", "booking": {"do_not_call": True}}])
 def test_who_says_so_on_the_phone_is_not_called_again(
-    journal: Journal, begin: Begin, outcome: Callable[..., CallOutcome], result: Callable[..., CallResult]
+    journal: Journal,
+    begin: Begin,
+    outcome: Callable[..., CallOutcome],
+    result: Callable[..., CallResult],
+    said: dict[str, object],
 ) -> None:
     async def run() -> None:
         record = await begin(journal, 1)
         attempt = await _called(record, CallState.PLACED)
-        await record.ended(attempt, outcome(do_not_call=True))
+        await record.ended(attempt, outcome(**said))
         assert journal.do_not_call(NUMBER) is None
-        await record.settled(attempt, result(attempt.asked, do_not_call=True))
+        await record.settled(attempt, result(attempt.asked, **said))
         assert journal.do_not_call(NUMBER) == WHEN
         (entry,) = journal.list_do_not_call()
         assert (entry.number, entry.note) == (NUMBER, f"asked so on the phone, in run {record.id}")
