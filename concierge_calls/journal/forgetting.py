@@ -37,9 +37,8 @@ from concierge_calls.models import CallOutcome, CallRequest, CallResult, Provide
 FORGOTTEN = "(forgotten)"
 
 _NEVER_CALLED = Reason("forgotten", "The run was forgotten before this provider was called.")
-_OPEN_CALLS = """
-    SELECT count(*) AS calls FROM rows WHERE run_id = ? AND state IN ('dialing', 'placed', 'ended', 'uncertain')
-"""
+# A call that is uncertain has been looked for in vain; to wait for it would be to keep the run for ever.
+_OPEN_CALLS = "SELECT count(*) AS calls FROM rows WHERE run_id = ? AND state IN ('dialing', 'placed', 'ended')"
 
 
 class Forgetting:
@@ -112,8 +111,7 @@ class Forgetting:
         return run
 
     def _refuse_open_calls(self, run: sqlite3.Row) -> None:
-        # A simulated run cannot be resumed, and nobody's phone rings there. In a finished run a call in doubt has been
-        # looked for in vain; to wait for it would be to keep the run for ever.
+        # A simulated run cannot be resumed, and nobody's phone rings there.
         if run["simulated"] or run["finished"]:
             return
         if calls := self._reader.fetch(_OPEN_CALLS, run["id"])[0]["calls"]:

@@ -233,7 +233,7 @@ def test_other_runs_keep_every_word_and_a_long_run_is_erased_to_its_end(
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("state", ["dialing", "placed", "ended", "uncertain"])
+@pytest.mark.parametrize("state", ["dialing", "placed", "ended"])
 def test_an_unfinished_run_with_a_call_on_the_line_or_in_doubt_is_not_forgotten(
     journal: Journal, begin: Begin, outcome: Callable[..., CallOutcome], result: Final, state: str
 ) -> None:
@@ -245,8 +245,6 @@ def test_an_unfinished_run_with_a_call_on_the_line_or_in_doubt_is_not_forgotten(
             attempt = await placed(record)
             if state == "ended":
                 await record.ended(attempt, outcome())
-            if state == "uncertain":
-                await record.uncertain(attempt, result(attempt.asked, CallStatus.UNCERTAIN))
         record.close()
         before = list(journal.result(record.id).results)
         with pytest.raises(JournalError) as refused:
@@ -260,14 +258,15 @@ def test_an_unfinished_run_with_a_call_on_the_line_or_in_doubt_is_not_forgotten(
     asyncio.run(run())
 
 
-def test_a_finished_run_with_a_call_in_doubt_is_forgotten_and_never_looked_for_again(
-    journal: Journal, begin: Begin, result: Final
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_with_an_uncertain_call_is_forgotten_and_never_looked_for_again(
+    journal: Journal, begin: Begin, result: Final, finished: bool
 ) -> None:
     async def run() -> None:
         record = await begin(journal, 1)
         attempt = await placed(record)
         await record.uncertain(attempt, result(attempt.asked, CallStatus.UNCERTAIN))
-        await record.finish(finished=True)
+        await record.finish(finished=finished)
         record.close()
         await journal.forgetting.forget(record.id)
         assert [one.status for one in journal.result(record.id).results] == [CallStatus.UNCERTAIN]
