@@ -15,9 +15,7 @@ from concierge_calls.errors import PlacementInDoubt, PlacementInterrupted
 from concierge_calls.journal import Attempt, RunRecord
 from concierge_calls.lines import Line, Lines, OnTheLine, Pace
 from concierge_calls.models import CallOutcome, CallResult, CallState, CallStatus, Reason
-from concierge_calls.stopping import OFFLINE_LIMIT, Stopping
-
-LEAVING_LIMIT = 10.0
+from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT, Stopping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +78,13 @@ class Caller:
         """How many calls may be ringing or talking now."""
         return len(self._on_the_line)
 
-    def latest_end(self) -> datetime | None:
-        """Until when at the latest those on the line are settled, in this machine's clock; None with nobody on it.
+    @property
+    def awaited(self) -> int:
+        """Of how many others the analysis, or any word at all, is awaited."""
+        return max(0, len(self._calls) - len(self._on_the_line))
 
-        It may be later for as long as the backend cannot be asked.
-        """
+    def latest_end(self) -> datetime | None:
+        """Until when those on the line are settled if the backend can be asked, in this machine's clock, if any are."""
         latest = self._on_the_line.latest_end()
         return None if latest is None else datetime.now(UTC) + (latest - self._backend.now())
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from concierge_calls.backend import Fault, Progress, Stage
 from concierge_calls.models import CallOutcome, CallStatus, Reason
 
+LEAVING_LIMIT: Final = 10.0  # seconds for requests in flight when calls are left to a resume
 OFFLINE_LIMIT: Final = 15 * 60.0  # seconds in which nobody could be dialled and nobody was on the line
 
 T = TypeVar("T")

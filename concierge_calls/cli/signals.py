@@ -56,11 +56,16 @@ class Stopper:
 
     def _drain(self, caller: Caller) -> None:
         caller.drain()
-        calls = f"{count(caller.on_the_line, 'call')} on the line {'is' if caller.on_the_line == 1 else 'are'}"
+        live, awaited, latest = caller.on_the_line, caller.awaited, caller.latest_end()
         what = "being hung up" if self._hang_up else "followed to the end"
-        latest = caller.latest_end()
         until = f", until {latest.astimezone():%H:%M:%S} at the latest" if latest is not None else ""
-        self._say(f"Stopping: nobody new is dialled, {calls} {what}{until}. Once more to leave at once.")
+        parts = ["nobody new is dialled"]
+        if live or not awaited:
+            parts.append(f"{count(live, 'call')} on the line {'is' if live == 1 else 'are'} {what}{until}")
+        if awaited:
+            awaits = "awaits its" if awaited == 1 else "await their"
+            parts.append(f"{count(awaited, 'call')} off the line still {awaits} analysis")
+        self._say(f"Stopping: {', '.join(parts)}. Once more to leave at once.")
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from concierge_calls.backend import Verdict
-from concierge_calls.caller import LEAVING_LIMIT, Caller
+from concierge_calls.caller import Caller
 from concierge_calls.errors import AccountRefused, ComeBackLater, PlacementInDoubt
 from concierge_calls.models import CallEvent, CallStatus
+from concierge_calls.stopping import LEAVING_LIMIT
 from tests.calling.fakes import LATEST_END, Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse, killed
 

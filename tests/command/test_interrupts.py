@@ -123,6 +123,17 @@ def test_a_run_that_was_told_to_stop_is_5_though_everybody_had_been_called(
     assert vapi.rang == {FIRST: 1}
 
 
+def test_ctrl_c_while_only_an_analysis_is_awaited_says_that(command: Any, providers: Any, vapi: Any) -> None:
+    vapi.options.analysis = "missing"
+    running = command.start("batch", providers(ROWS[0]), "-v", "--analysis-timeout", "600")
+    running.until("call.ended")
+    running.interrupt()
+    running.until("Stopping: nobody new is dialled, 1 call off the line still awaits its analysis. Once more to leave")
+    running.interrupt()
+
+    assert running.finish().code == 5
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_being_told_to_end_drains_like_ctrl_c(talking: Any, vapi: Any, number: int) -> None:
     talking.interrupt(number)
