@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from concierge_calls.errors import NoSuchRun
 from concierge_calls.journal import Journal
+from concierge_calls.models import RunResult
 
 
 @contextmanager
@@ -18,6 +19,14 @@ def journals(*, simulated: Iterable[bool] = (False, True)) -> Iterator[list[Jour
     with ExitStack() as opened:
         paths = (settings.journal_path(simulated=kind) for kind in simulated)
         yield [opened.enter_context(Journal(path)) for path in paths if path.exists()]
+
+
+def found(run_id: str, opened: Iterable[Journal]) -> tuple[Journal, RunResult]:
+    """Return the run with this id and the journal it is in; raises NoSuchRun when it is in none of these."""
+    for journal in opened:
+        with suppress(NoSuchRun):
+            return journal, journal.result(run_id)
+    raise no_such_run(run_id)
 
 
 def no_such_run(run_id: str) -> NoSuchRun:

@@ -13,7 +13,7 @@ NUMBER = re.compile(r"(?<![\w$€£…-])(?!\d{4}-\d\d-\d\d\b)[+(]{0,2}\d(?:[ ()
 
 def one_line(text: str, longest: int | None = None) -> str:
     """Return the text on one line, white space folded, cut with an ellipsis at so many characters."""
-    folded = " ".join("".join(" " if char.isspace() else char for char in text if _shows(char)).split())
+    folded = " ".join(harmless(text).split())
     if longest is not None and len(folded) > longest:
         return folded[: max(0, longest - 1)].rstrip() + "…"
     return folded
@@ -30,8 +30,10 @@ def shown(text: str, longest: int | None = None) -> str:
     return one_line(masked(one_line(text)), longest)
 
 
-def _shows(char: str) -> bool:
-    return char.isspace() or unicodedata.category(char) not in UNSAFE
+def harmless(text: str) -> str:
+    """Return the text without what would change how a terminal shows it, and with plain spaces as they stood."""
+    spaced = "".join(" " if char.isspace() else char for char in text)
+    return "".join(char for char in spaced if unicodedata.category(char) not in UNSAFE)
 
 
 def clock(seconds: float) -> str:

@@ -6,10 +6,10 @@ import asyncio
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import IO
 from urllib.parse import urlsplit
 
 from concierge_calls.backend import ENDING, RINGING, Identity
+from concierge_calls.cli.questions import ask, at_a_terminal, is_yes
 from concierge_calls.display import Display, Verbosity
 from concierge_calls.forecast import Forecast, forecast, limits, where, who
 from concierge_calls.models import CallStatus
@@ -34,7 +34,7 @@ class Prompt:
         self._patience: asyncio.TimerHandle | None = None
         stats = run.result().stats
         somebody = stats.pending + stats.not_called + len(run.again) > 0
-        self._asked = asked and somebody and _is_terminal(sys.stdin) and _is_terminal(sys.stderr)
+        self._asked = asked and somebody and at_a_terminal()
         says = self._asked or verbosity > Verbosity.QUIET
         self._forecast = forecast_of(run) if says else None  # a look at every row, which is not for nothing
 
@@ -105,19 +105,14 @@ def _asked_for(run: Run) -> Iterator[str]:
 
 
 async def _answered_yes(screen: Display) -> bool:
-    sys.stderr.write("Call them now? [y/N] ")
-    sys.stderr.flush()
+    ask("Call them now?")
     answer = ""
     try:
         answer = await _typed_line()
     finally:
         if not answer.endswith("\n"):  # Ctrl-C or Ctrl-D: the sentence that follows has a line of its own
             screen.say("")
-    return answer.strip().lower() in ("y", "yes")
-
-
-def _is_terminal(stream: IO[str] | None) -> bool:
-    return stream is not None and stream.isatty()
+    return is_yes(answer)
 
 
 async def _typed_line() -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
 
 from concierge_calls import report
 from concierge_calls.display import Column, Display, Verbosity
@@ -68,21 +67,29 @@ def show_standings(result: RunResult, screen: Display) -> None:
     Of many providers the best are shown and those that need a look; how many there are of the others is said.
     """
     all_ = result.stats.total <= ALL
-    best = best_first(filter(_is_over, result.results), ALL if all_ else MOST)
+    answers: Counter[str] = Counter()
+    needy: list[Standing] = []
+    best = best_first(_noted(result.results, answers, needy), ALL if all_ else MOST)
     standings = [one for one in map(standing, best) if one.is_candidate or all_]
     _show(CANDIDATE_COLUMNS, [_candidate(one) for one in standings if one.is_candidate], screen)
-    others = [one for one in standings if not one.is_candidate]
-    if not all_:
-        needy = (one for one in result.results if report.needs_a_look(one))
-        others = [standing(one) for one in islice(needy, MOST)]
+    others = [one for one in standings if not one.is_candidate] if all_ else needy
     _show(OTHER_COLUMNS, [(*_who(one), one.note) for one in others], screen)
     if not all_:
-        answers = Counter(standing(one).answer for one in result.results if _is_over(one))
         screen.say("", f"Of all: {', '.join(f'{number:,} {answer}' for answer, number in answers.most_common())}.")
     if standings or others:
         screen.say("")
     if result.stats.successful and not any(one.is_candidate for one in standings):
         screen.say("Nobody can come.")
+
+
+def _noted(results: Iterable[CallResult], answers: Counter[str], needy: list[Standing]) -> Iterator[CallResult]:
+    """Give those that are over, and note in passing how they answered and the first that need a look."""
+    for result in filter(_is_over, results):  # read once: there may be very many, each with all that was said
+        one = standing(result)
+        answers[one.answer] += 1
+        if len(needy) < MOST and report.needs_a_look(result):
+            needy.append(one)
+        yield result
 
 
 def _show(columns: Sequence[Column], rows: Sequence[Sequence[str]], screen: Display) -> None:

@@ -40,10 +40,9 @@ def doctor(as_json: options.AsJson = False) -> None:
 def _write_json(checks: Sequence[Check], file: IO[str]) -> None:
     from dataclasses import asdict
 
-    from concierge_calls.report import as_json
+    from concierge_calls.report import listed
 
-    lines = ",\n".join(as_json(asdict(check)) for check in checks)
-    file.write(f"[\n{lines}\n]\n")
+    file.writelines(listed(map(asdict, checks)))
 
 
 def _write_lines(checks: Sequence[Check], file: IO[str]) -> None:

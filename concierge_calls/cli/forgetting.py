@@ -1,20 +1,19 @@
-"""The command that erases what was said in old runs, and how somebody is asked before something cannot be undone."""
+"""The command that erases what was said in old runs, and by whom."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import typer
 
 from concierge_calls.cli import options
-from concierge_calls.errors import JournalError, NoSuchRun, UsageError
-from concierge_calls.plain import count, masked
+from concierge_calls.cli.questions import DECLINED, NEEDS_A_LOOK, agreed, at_a_terminal, say
+from concierge_calls.errors import JournalError, UsageError
+from concierge_calls.plain import count
 
 if TYPE_CHECKING:
     from concierge_calls.journal import Journal
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     Chosen = list[tuple[Journal, RunInfo]]
 
-DECLINED, NEEDS_A_LOOK = 2, 3
 AGE = re.compile(r"(?P<number>[1-9][0-9]{0,4})(?P<unit>[hdw])", re.IGNORECASE)  # so many weeks are still a date
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -39,29 +37,6 @@ def forget(run: options.RunToForget = None, older_than: options.OlderThan = None
         raise typer.Exit(_forget_old(datetime.now(UTC) - _age(older_than or ""), opened, yes=yes))
 
 
-def at_a_terminal() -> bool:
-    """Tell whether somebody can be asked."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
-
-
-def agreed(question: str) -> bool:
-    """Ask at the terminal, and tell whether the answer was yes."""
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    answer = ""
-    try:
-        answer = sys.stdin.readline()
-    finally:
-        if not answer.endswith("\n"):  # Ctrl-C or Ctrl-D: the sentence that follows has a line of its own
-            say("")
-    return answer.strip().lower() in ("y", "yes")
-
-
-def say(sentence: str) -> None:
-    """Say something on stderr, without whole phone numbers."""
-    typer.echo(masked(sentence), err=True)
-
-
 def _age(text: str) -> timedelta:
     """Read how old a run must be; raises UsageError."""
     known = AGE.fullmatch(text.strip())
@@ -73,11 +48,13 @@ def _age(text: str) -> timedelta:
 
 
 def _forget_one(run_id: str, opened: Iterable[Journal], *, yes: bool) -> int:
-    journal, run = _found(run_id, opened)
+    from concierge_calls.journals import found
+
+    journal, known = found(run_id, opened)
     if not journal.forgetting.check(run_id):
         say(f"Run {run_id} was forgotten before.")
         return 0
-    return _forget([(journal, run)], f"run {run_id}", yes=yes)
+    return _forget([(journal, known.run)], f"run {run_id}", yes=yes)
 
 
 def _forget_old(moment: datetime, opened: Iterable[Journal], *, yes: bool) -> int:
@@ -97,13 +74,6 @@ def _forget_old(moment: datetime, opened: Iterable[Journal], *, yes: bool) -> in
         say(f"No {'other ' if kept else ''}run that ended before {before} is left to forget.")
         return NEEDS_A_LOOK if kept else 0
     return _forget(chosen, count(len(chosen), "run"), yes=yes) or (NEEDS_A_LOOK if kept else 0)
-
-
-def _found(run_id: str, opened: Iterable[Journal]) -> tuple[Journal, RunInfo]:
-    for journal in opened:
-        with suppress(NoSuchRun):
-            return journal, journal.result(run_id).run
-    raise NoSuchRun(f"There is no run {run_id} in the journal; see: concierge-calls runs.")
 
 
 def _forget(chosen: Chosen, what: str, *, yes: bool) -> int:

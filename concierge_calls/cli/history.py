@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from heapq import merge
 from itertools import chain
@@ -13,11 +13,10 @@ from typing import IO, TYPE_CHECKING
 import typer
 
 from concierge_calls.cli import options
-from concierge_calls.errors import NoSuchRun
 
 if TYPE_CHECKING:
     from concierge_calls.journal import Journal
-    from concierge_calls.models import RunInfo, RunResult, RunStats
+    from concierge_calls.models import RunInfo, RunStats
 
     Listed = tuple[Journal, RunInfo, RunStats]
 
@@ -34,12 +33,12 @@ def show(run: options.Run, output: options.OutputFile = None, format_: options.O
     """Write one run's document again; at a terminal also who can come, and who is on the line now."""
     from concierge_calls import report
     from concierge_calls.cli.looking import show_run
-    from concierge_calls.journals import journals
+    from concierge_calls.journals import found, journals
     from concierge_calls.models import Format
     from concierge_calls.output import Output
 
     with journals() as opened:
-        journal, result = _found(run, opened)
+        journal, result = found(run, opened)
         wanted = Format(format_) if format_ else result.run.format
         place = Output.chosen(output, result.run.source, wanted)
         place.write(partial(report.write, result, format_=wanted))
@@ -80,15 +79,6 @@ def _runs(journal: Journal) -> Iterator[Listed]:
     return ((journal, run, stats) for run, stats in journal.runs())
 
 
-def _found(run_id: str, opened: Iterable[Journal]) -> tuple[Journal, RunResult]:
-    from concierge_calls.journals import no_such_run
-
-    for journal in opened:
-        with suppress(NoSuchRun):
-            return journal, journal.result(run_id)
-    raise no_such_run(run_id)
-
-
 def _write_lines(listed: Iterator[Listed], file: IO[str]) -> None:
     first = next(listed, None)
     if first is None:
@@ -100,11 +90,8 @@ def _write_lines(listed: Iterator[Listed], file: IO[str]) -> None:
 def _write_json(listed: Iterable[Listed], file: IO[str]) -> None:
     from concierge_calls import report
 
-    file.write("[")
-    for number, (_, run, stats) in enumerate(listed):
-        entry = {"run": report.run_document(run), "stats": report.stats_document(stats)}
-        file.write((",\n" if number else "\n") + report.as_json(entry))
-    file.write("\n]\n")
+    entries = ({"run": report.run_document(run), "stats": report.stats_document(stats)} for _, run, stats in listed)
+    file.writelines(report.listed(entries))
 
 
 def _line(entry: Listed) -> str:

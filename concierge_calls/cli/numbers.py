@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator
-from datetime import UTC
 from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 import typer
 
 from concierge_calls.cli import options
-from concierge_calls.cli.forgetting import DECLINED, NEEDS_A_LOOK, agreed, at_a_terminal, say
+from concierge_calls.cli.questions import DECLINED, NEEDS_A_LOOK, agreed, at_a_terminal, say
 from concierge_calls.errors import PhoneError, ProvidersFileError, UsageError
 from concierge_calls.plain import count, one_line
 
@@ -71,14 +70,10 @@ def _write_lines(entries: Iterable[DoNotCall], file: IO[str]) -> None:
 
 
 def _write_json(entries: Iterable[DoNotCall], file: IO[str]) -> None:
-    from concierge_calls.report import as_json
+    from concierge_calls.report import as_time, listed
 
-    file.write("[")
-    for number, entry in enumerate(entries):
-        since = entry.since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        known = {"phone": entry.number, "since": since, "note": entry.note}
-        file.write((",\n" if number else "\n") + as_json(known))
-    file.write("\n]\n")
+    known = ({"phone": entry.number, "since": as_time(entry.since), "note": entry.note} for entry in entries)
+    file.writelines(listed(known))
 
 
 def _number(given: str, region: str) -> str:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from concierge_calls.cli.asking import Prompt, host
 from concierge_calls.cli.closing import conclude
-from concierge_calls.cli.running import DECLINED, called
+from concierge_calls.cli.questions import DECLINED
+from concierge_calls.cli.running import called
 from concierge_calls.cli.signals import INTERRUPTED, Stopper, stoppable
 from concierge_calls.dialer import LOOK_AFTER
 from concierge_calls.display import Display, Verbosity, chosen

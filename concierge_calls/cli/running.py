@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from concierge_calls.cli.asking import Prompt
 from concierge_calls.cli.closing import conclude
 from concierge_calls.cli.planned import show_plan
+from concierge_calls.cli.questions import DECLINED
 from concierge_calls.cli.signals import Stopper, stoppable
 from concierge_calls.display import Display, Verbosity, chosen
 from concierge_calls.draft import Order
@@ -17,8 +18,6 @@ from concierge_calls.output import Output
 from concierge_calls.ranking import heard
 from concierge_calls.run import Run, drafted
 from concierge_calls.settings.loading import Settings
-
-DECLINED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -14,7 +13,7 @@ from concierge_calls.display import table, terminal
 from concierge_calls.display.table import Column
 from concierge_calls.display.writer import Writer
 from concierge_calls.models import CallEvent, RunResult
-from concierge_calls.plain import UNSAFE
+from concierge_calls.plain import harmless
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,8 @@ class Display(ABC):
 
     def say(self, *lines: str) -> None:
         """Write sentences that stay, wrapped at words on a terminal, without what would change how it shows them."""
-        safe = [_harmless(part) for line in lines for part in line.split("\n")]
+        # Spaces are kept as they are, since what is said may be indented.
+        safe = [harmless(part).rstrip() for line in lines for part in line.split("\n")]
         written = chain.from_iterable(map(self._wrapped, safe)) if self._on_terminal else safe
         self._writer.say("".join(f"{line}\n" for line in written))
 
@@ -82,9 +82,3 @@ class Display(ABC):
         from concierge_calls.display.cells import wrapped
 
         return wrapped(line, self._columns())
-
-
-def _harmless(line: str) -> str:
-    # Spaces are kept as they are, since what is said may be indented.
-    spaced = "".join(" " if char.isspace() else char for char in line)
-    return "".join(char for char in spaced if unicodedata.category(char) not in UNSAFE).rstrip()

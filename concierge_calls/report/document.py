@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -36,8 +37,8 @@ def run_document(run: RunInfo) -> dict[str, Any]:
     """Return `run` as it stands in the document."""
     return {
         "id": run.id,
-        "startedAt": _time(run.started_at),
-        "endedAt": _time(run.ended_at),
+        "startedAt": as_time(run.started_at),
+        "endedAt": as_time(run.ended_at),
         "via": run.via,
         "simulated": run.simulated,
         "dryRun": run.dry_run,
@@ -68,8 +69,8 @@ def result_document(result: CallResult) -> dict[str, Any]:
         "callMethod": result.call_method,
         "duration": round(result.duration, 3),
         "endedReason": result.ended_reason,
-        "startedAt": _time(result.started_at),
-        "endedAt": _time(result.ended_at),
+        "startedAt": as_time(result.started_at),
+        "endedAt": as_time(result.ended_at),
         "transcript": result.transcript,
         "messages": [
             {"role": turn.role, "message": turn.message, "secondsFromStart": turn.seconds_from_start}
@@ -109,10 +110,19 @@ def _reason(reason: Reason | None) -> dict[str, str] | None:
     return None if reason is None else {"code": reason.code, "message": reason.message}
 
 
-def _time(moment: datetime | None) -> str | None:
+def as_time(moment: datetime | None) -> str | None:
+    """Return a moment as it stands in every document: ISO 8601 in UTC, to the millisecond."""
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def listed(objects: Iterable[Any]) -> Iterator[str]:
+    """Return a JSON list of these in pieces, one object a line, each asked for when its turn comes."""
+    yield "["
+    for number, each in enumerate(objects):
+        yield (",\n" if number else "\n") + as_json(each)
+    yield "\n]\n"
 
 
 def _escaped(char: str) -> str:

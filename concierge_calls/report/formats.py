@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from concierge_calls.models import CallResult, Format, RunResult
-from concierge_calls.report.document import as_json, result_document, run_document, stats_document
+from concierge_calls.report.document import as_json, listed, result_document, run_document, stats_document
 
 COLUMNS = (
     "index",
@@ -45,10 +45,9 @@ def write(run: RunResult, file: IO[str], format_: Format = Format.JSON) -> None:
 
 def _write_json(run: RunResult, file: IO[str]) -> None:
     file.write('{\n"run": ' + as_json(run_document(run.run)) + ',\n"stats": ' + as_json(stats_document(run.stats)))
-    file.write(',\n"results": [')
-    for number, result in enumerate(run.results):
-        file.write((",\n" if number else "\n") + as_json(result_document(result)))
-    file.write("\n]\n}\n")
+    file.write(',\n"results": ')
+    file.writelines(listed(map(result_document, run.results)))
+    file.write("}\n")
 
 
 def _csv(results: Sequence[CallResult]) -> Iterator[str]:
