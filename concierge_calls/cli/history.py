@@ -57,6 +57,8 @@ def resume(
     verbose: options.EveryEvent = False,
 ) -> None:
     """Finish a run that was cut short; nobody is called again, unless by --redial-uncertain."""
+    import asyncio
+
     from concierge_calls.cli.batch import verbosity
     from concierge_calls.cli.resuming import finish_run
     from concierge_calls.models import Format
@@ -64,7 +66,8 @@ def resume(
     wanted = Format(format_) if format_ else None
     how_much = verbosity(quiet=quiet, verbose=verbose)
     again = redial_uncertain or ()
-    raise typer.Exit(finish_run(run, output, wanted, again=again, yes=yes, hang_up=hang_up, verbosity=how_much))
+    finishing = finish_run(run, output, wanted, again=again, yes=yes, hang_up=hang_up, verbosity=how_much)
+    raise typer.Exit(asyncio.run(finishing))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from concierge_calls.resuming import continued
 from concierge_calls.run import Run
 
 
-def finish_run(
+async def finish_run(
     run_id: str | None,
     target: str | None,
     format_: Format | None,
@@ -32,19 +32,6 @@ def finish_run(
     verbosity: Verbosity,
 ) -> int:
     """Finish a run that was cut short and return the exit code; 0 when there is nothing to do."""
-    return asyncio.run(_finish_run(run_id, target, format_, again, yes=yes, hang_up=hang_up, verbosity=verbosity))
-
-
-async def _finish_run(
-    run_id: str | None,
-    target: str | None,
-    format_: Format | None,
-    again: Sequence[str],
-    *,
-    yes: bool,
-    hang_up: bool,
-    verbosity: Verbosity,
-) -> int:
     screen = chosen(verbosity, heard)
     with stoppable(screen.announce, hang_up=hang_up) as stopper:
         async with continued(run_id, again=again, hang_up=hang_up) as run:
