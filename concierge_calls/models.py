@@ -97,6 +97,7 @@ class Format(StrEnum):
     JSON = "json"  # one object with the run, its figures and every result
     JSONL = "jsonl"  # a result a line
     CSV = "csv"  # a row for each result
+    HTML = "html"  # a page to look at; no run is told to write one
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,19 @@ def heard(result: CallResult) -> str:
     return _shown(result.analysis.summary if result.error is None else result.error.message)
 
 
+def words(value: object, depth: int = 0) -> str:
+    """Return a value of an analysis as a person reads it, whatever it is; empty for nothing."""
+    if value is None or depth > DEEPEST:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {words(inner, depth + 1)}" for name, inner in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(filter(None, (words(inner, depth + 1) for inner in value)))
+    return str(value)
+
+
 def _answer(result: CallResult) -> str | None:
     """Return what they answered, None for whoever was not spoken with."""
     data = _data(result)
@@ -123,16 +136,4 @@ def _why_not(result: CallResult, said: Mapping[str, Any]) -> str:
 
 
 def _shown(value: object, longest: int | None = None) -> str:
-    return shown(_words(value), longest)
-
-
-def _words(value: object, depth: int = 0) -> str:
-    if value is None or depth > DEEPEST:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {_words(inner, depth + 1)}" for name, inner in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(filter(None, (_words(inner, depth + 1) for inner in value)))
-    return str(value)
+    return shown(words(value), longest)

@@ -29,7 +29,7 @@ def runs(as_json: options.AsJson = False, simulate: options.OnlySimulated = Fals
         write_to_stdout(partial(_write_json if as_json else _write_lines, listed))
 
 
-def show(run: options.Run, output: options.OutputFile = None, format_: options.OtherFormat = None) -> None:
+def show(run: options.Run, output: options.OutputFile = None, format_: options.ShownFormat = None) -> None:
     """Write one run's document again; at a terminal also who can come, and who is on the line now."""
     from concierge_calls import report
     from concierge_calls.cli.looking import show_run
@@ -41,7 +41,10 @@ def show(run: options.Run, output: options.OutputFile = None, format_: options.O
         journal, result = found(run, opened)
         wanted = Format(format_) if format_ else result.run.format
         place = Output.chosen(output, result.run.source, wanted)
-        place.write(partial(report.write, result, format_=wanted))
+        if wanted is Format.HTML:
+            place.write(partial(report.write_page, result, spans=journal.line_spans(result.run.id)))
+        else:
+            place.write(partial(report.write, result, format_=wanted))
         if sys.stderr is not None and sys.stderr.isatty():
             show_run(journal, result, place)
 

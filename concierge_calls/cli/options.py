@@ -113,6 +113,10 @@ OtherFormat = Annotated[
     Literal["json", "jsonl", "csv"] | None,
     typer.Option("--format", help="json, jsonl or csv; without it as the run was told.", metavar="FORMAT"),
 ]
+ShownFormat = Annotated[
+    Literal["json", "jsonl", "csv", "html"] | None,
+    typer.Option("--format", help="json, jsonl, csv, or html: a page to look at, to mail or keep.", metavar="FORMAT"),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing unless something is wrong.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Say every event; with --dry-run also all that the assistant is told.")

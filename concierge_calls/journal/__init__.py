@@ -1,6 +1,7 @@
 """The SQLite record of every run: what was asked, what was dialled, and what came of it."""
 
-from concierge_calls.journal.entries import Attempt, Claim, Clock, DoNotCall, HistoryRow, NewRun, Owner
+from concierge_calls.journal.entries import Attempt, Claim, Clock, DoNotCall, HistoryRow, LineSpan, NewRun, Owner
+from concierge_calls.journal.figures import seconds_on_the_line
 from concierge_calls.journal.guards import asked_not_to_be_called, called_lately, still_on_the_line
 from concierge_calls.journal.reading import Results
 from concierge_calls.journal.record import RunRecord
@@ -13,11 +14,13 @@ __all__ = [
     "DoNotCall",
     "HistoryRow",
     "Journal",
+    "LineSpan",
     "NewRun",
     "Owner",
     "Results",
     "RunRecord",
     "asked_not_to_be_called",
     "called_lately",
+    "seconds_on_the_line",
     "still_on_the_line",
 ]

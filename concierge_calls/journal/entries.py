@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from concierge_calls.models import CallOutcome, CallRequest, CallState, EventKind, Format, Reason
+from concierge_calls.models import CallOutcome, CallRequest, CallState, CallStatus, EventKind, Format, Reason
 
 
 class Owner(StrEnum):
@@ -90,6 +90,16 @@ class Claim:
     attempt: Attempt | None
     skipped: Sequence[tuple[HistoryRow, CallRequest, Reason]] = field(default=(), repr=False)
     event: HistoryRow | None = None  # with an attempt: that it is dialling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSpan:
+    """For how long one row's call has or had its line; times are this machine's."""
+
+    index: int
+    begun: datetime
+    ended: datetime | None  # None while it is on the line
+    status: CallStatus | None  # None until its result is final
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from concierge_calls.journal.entries import LineSpan
 from concierge_calls.journal.reading import PAGE, Reader
-from concierge_calls.journal.rows import moment
+from concierge_calls.journal.rows import moment, to_moment
+from concierge_calls.models import CallStatus
 
 RECENT = 1_000  # calls that tell what a minute costs now
 
 # A refused row was never on the line, and one that waits again is not, whatever its history says.
-_LINE_TIMES = """
+_LINE_SPANS = """
     WITH dialled AS (
-        SELECT idx, (
+        SELECT idx, status, (
             SELECT max(seq) FROM history
             WHERE run_id = rows.run_id AND idx = rows.idx AND kind = 'call.dialing'
         ) AS seq
-        FROM rows WHERE run_id = ? AND state IN ('ended', 'settled', 'uncertain') AND idx BETWEEN ? AND ?
+        FROM rows
+        WHERE run_id = ? AND state IN ('dialing', 'placed', 'ended', 'settled', 'uncertain') AND idx BETWEEN ? AND ?
     )
-    SELECT (SELECT at FROM history WHERE seq = dialled.seq) AS taken, (
+    SELECT idx, status, (SELECT at FROM history WHERE seq = dialled.seq) AS taken, (
         SELECT at FROM history
         WHERE run_id = ? AND idx = dialled.idx AND seq > dialled.seq AND kind IN ('call.ended', 'call.settled')
         ORDER BY kind = 'call.settled', seq DESC LIMIT 1
@@ -36,15 +39,25 @@ _COST_A_MINUTE = """
 """
 
 
-def line_times(reader: Reader, run_id: str) -> Iterator[float]:
-    """For each call that was on the line, in the file's order, the seconds from its last dial until its line was free.
+def line_spans(reader: Reader, run_id: str) -> Iterator[LineSpan]:
+    """For each call that has or had a line, in the file's order, from its last dial until its line was free.
 
     A call in doubt holds its line until it is given up.
     """
     rows = reader.fetch("SELECT count(*) AS number FROM rows WHERE run_id = ?", run_id)[0]["number"]
     for first in range(0, rows, PAGE):
-        for row in reader.fetch(_LINE_TIMES, run_id, first, first + PAGE - 1, run_id):
-            yield max(0.0, (moment(row["freed"]) - moment(row["taken"])).total_seconds())
+        for row in reader.fetch(_LINE_SPANS, run_id, first, first + PAGE - 1, run_id):
+            yield LineSpan(
+                index=row["idx"],
+                begun=moment(row["taken"]),
+                ended=to_moment(row["freed"]),
+                status=CallStatus(row["status"]) if row["status"] else None,
+            )
+
+
+def seconds_on_the_line(spans: Iterable[LineSpan]) -> Iterator[float]:
+    """How many seconds each of these calls had its line, but those that have it now."""
+    return (max(0.0, (span.ended - span.begun).total_seconds()) for span in spans if span.ended is not None)
 
 
 def cost_a_minute(reader: Reader) -> float | None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from concierge_calls.errors import NoSuchRun
 from concierge_calls.journal import figures, guards, transitions
-from concierge_calls.journal.entries import SYSTEM_CLOCK, Clock, DoNotCall, HistoryRow, NewRun, Owner
+from concierge_calls.journal.entries import SYSTEM_CLOCK, Clock, DoNotCall, HistoryRow, LineSpan, NewRun, Owner
 from concierge_calls.journal.faults import explained
 from concierge_calls.journal.forgetting import Forgetting, is_forgotten
 from concierge_calls.journal.live import live_events
@@ -148,7 +148,11 @@ class Journal:
 
     def line_times(self, run_id: str) -> Iterator[float]:
         """For each call that was on the line, in the file's order, the seconds that it had its line."""
-        return figures.line_times(self._reader, run_id)
+        return figures.seconds_on_the_line(figures.line_spans(self._reader, run_id))
+
+    def line_spans(self, run_id: str) -> Iterator[LineSpan]:
+        """From when until when each call had its line, in the file's order, those too that are on the line now."""
+        return figures.line_spans(self._reader, run_id)
 
     def cost_a_minute(self) -> float | None:
         """What a minute on the line has cost in the latest real runs; None when nothing was paid yet."""

@@ -1,8 +1,8 @@
-"""A run's results as a document in one of three formats, as closing sentences, and as an exit code."""
+"""A run's results as a document in one of four formats, as closing sentences, and as an exit code."""
 
 from concierge_calls.report.closing import exit_code, needs_a_look, summary
 from concierge_calls.report.document import as_json, as_time, listed, result_document, run_document, stats_document
-from concierge_calls.report.formats import write
+from concierge_calls.report.formats import write, write_page
 
 __all__ = [
     "as_json",
@@ -15,4 +15,5 @@ __all__ = [
     "stats_document",
     "summary",
     "write",
+    "write_page",
 ]

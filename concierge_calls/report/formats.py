@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from concierge_calls.journal import LineSpan, seconds_on_the_line
 from concierge_calls.models import CallResult, Format, RunResult
+from concierge_calls.report.closing import summary
 from concierge_calls.report.document import as_json, listed, result_document, run_document, stats_document
 
 COLUMNS = (
@@ -41,6 +43,16 @@ def write(run: RunResult, file: IO[str], format_: Format = Format.JSON) -> None:
             file.writelines(as_json(result_document(result)) + "\n" for result in run.results)
         case Format.CSV:
             file.writelines(_csv(run.results))
+        case Format.HTML:
+            write_page(run, file)
+
+
+def write_page(run: RunResult, file: IO[str], spans: Iterable[LineSpan] = ()) -> None:
+    """Write the run as a page; `spans` are from when until when each call had its line, in the file's order."""
+    from concierge_calls.page import kept_page
+
+    known = list(spans)
+    file.writelines(kept_page(run, known, summary(run, seconds_on_the_line(known))))
 
 
 def _write_json(run: RunResult, file: IO[str]) -> None:

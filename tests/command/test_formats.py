@@ -54,6 +54,19 @@ def test_show_writes_it_as_the_run_was_told_or_as_it_is_asked_for(command: Any, 
     assert json.loads(Path("once-more.json").read_text())["stats"]["busy"] == 1
 
 
+def test_show_writes_a_page_to_keep(command: Any, providers: Any, vapi: Any) -> None:
+    command("batch", providers(BUSY))
+    shown = command("show", RUN(command), "--format", "html")
+    kept = command("show", RUN(command), "--format", "html", "-o", "page.html")
+
+    assert (shown.code, shown.err, kept.out) == (0, "", "")
+    assert shown.out == Path("page.html").read_text()
+    assert shown.out.startswith("<!doctype html>")
+    assert "Blue Ridge" in shown.out
+    assert shown.out.count("<rect") == 1
+    assert command("batch", providers(BUSY), "--format", "html").code == 2
+
+
 def test_resume_writes_the_format_that_the_run_was_told(command: Any, providers: Any, vapi: Any) -> None:
     vapi.options.refuse = "credits"
     stopped = command("batch", providers(BUSY), "--format", "jsonl", "-o", "out.jsonl")
