@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 from concierge_calls import report
 from concierge_calls.cli.closing import show_standings
-from concierge_calls.display import STAGES, Column, Verbosity, chosen
+from concierge_calls.display import Column, Verbosity, chosen
 from concierge_calls.journal import Journal
-from concierge_calls.models import CallEvent, RunResult
+from concierge_calls.models import RunResult
 from concierge_calls.output import Output
-from concierge_calls.plain import clock, shown
+from concierge_calls.plain import clock
 from concierge_calls.ranking import heard
+from concierge_calls.unsettled import unsettled
 
 COLUMNS = (
     Column("Not over yet", flexible=True),
@@ -36,14 +37,5 @@ def show_run(journal: Journal, result: RunResult, place: Output) -> None:
 
 
 def _live(journal: Journal, run_id: str) -> Iterator[tuple[str, ...]]:
-    latest: dict[int | None, CallEvent] = {}
-    begun: dict[int | None, datetime] = {}
-    for event in journal.live(run_id):
-        begun.setdefault(event.index, event.at)
-        latest[event.index] = event
-    now = datetime.now(UTC)
-    for index, event in latest.items():
-        if event.request is not None:
-            provider = event.request.provider
-            since = clock(max(0.0, (now - begun[index]).total_seconds()))
-            yield shown(provider.name, 40), f"…{provider.last_four}", STAGES[event.kind], since
+    for call in unsettled(journal.live(run_id), datetime.now(UTC)):
+        yield call.name, f"…{call.last_four}", call.state, clock(call.seconds)

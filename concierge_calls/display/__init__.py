@@ -9,13 +9,12 @@ from typing import IO
 
 from concierge_calls.display import terminal
 from concierge_calls.display.base import Display
-from concierge_calls.display.board import STAGES
 from concierge_calls.display.plain_lines import NAME_WIDTH, PlainLines, Verbosity, is_wrong
 from concierge_calls.display.table import Column
 from concierge_calls.display.terminal import restore
 from concierge_calls.models import CallResult
 
-__all__ = ["NAME_WIDTH", "STAGES", "Column", "Display", "PlainLines", "Verbosity", "chosen", "is_wrong", "restore"]
+__all__ = ["NAME_WIDTH", "Column", "Display", "PlainLines", "Verbosity", "chosen", "is_wrong", "restore"]
 
 
 def chosen(

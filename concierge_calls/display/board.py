@@ -18,18 +18,12 @@ from concierge_calls.models import (
     RunStats,
 )
 from concierge_calls.plain import shown
+from concierge_calls.unsettled import STAGES
 
 LATEST = 200  # ended calls that are kept to be shown, more than any screen has rows
 LONGEST = 300  # characters of other people's text that are kept
 ENOUGH = 3  # calls that must have ended, and one for each line, before the end can be told
 
-STAGES = {  # what a call that is not settled yet is doing, after the latest event of it
-    EventKind.CALL_DIALING: "dialing",
-    EventKind.CALL_PLACED: "dialing",
-    EventKind.CALL_RINGING: "ringing",
-    EventKind.CALL_IN_PROGRESS: "talking",
-    EventKind.CALL_ENDED: "analysis",
-}
 ORDER = {kind: number for number, kind in enumerate(STAGES)}
 STATUSES = list(CallStatus)
 OPEN = frozenset({CallStatus.NOT_CALLED, CallStatus.PENDING, CallStatus.IN_PROGRESS})

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from concierge_calls.journal import LineSpan
-from concierge_calls.models import CallResult, CallStatus, Message, RunResult
+from concierge_calls.models import CallEvent, CallResult, CallStatus, Message, RunResult
 from concierge_calls.page.looks import template
 from concierge_calls.page.timeline import timeline
 from concierge_calls.plain import clock, harmless
 from concierge_calls.ranking import Standing, best_first, standing, words
+from concierge_calls.unsettled import unsettled
 
 MOST_BEST = 100  # providers that are compared side by side, best first
 OVER = frozenset(CallStatus) - {CallStatus.PENDING, CallStatus.IN_PROGRESS, CallStatus.NOT_CALLED}
@@ -53,19 +54,23 @@ def run_facts(
     said: Iterable[str],
     shown: Iterable[CallResult],
     *,
+    live: Iterable[CallEvent] = (),
     recordings: str | None = None,
 ) -> dict[str, Any]:
     """Return what a template needs to show the run; `shown` are the results whose calls are told whole.
 
-    `recordings` is the address under which a server gives recordings, with `{index}` in it.
+    `live` are the events of the calls that are not settled yet; `recordings` is the address under which a server gives
+    recordings, with `{index}` in it.
     """
+    now = datetime.now(UTC)
     best = [standing(one) for one in best_first((one for one in result.results if one.status in OVER), MOST_BEST)]
     candidates = [one for one in best if one.is_candidate]
     return {
         "run": result.run,
         "stats": result.stats,
         "said": [harmless(line) for line in said],
-        "timeline": timeline(spans, datetime.now(UTC)),
+        "timeline": timeline(spans, now),
+        "live": list(unsettled(live, now)),
         "columns": [title for _, title in COMPARED],
         "candidates": [_compared(one, result.results[one.index]) for one in candidates],
         "others": [one for one in best if not one.is_candidate],

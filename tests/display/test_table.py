@@ -8,9 +8,10 @@ import pytest
 from rich.cells import cell_len
 
 from concierge_calls import ranking
-from concierge_calls.display import STAGES, Column, Display, PlainLines, Verbosity, chosen
+from concierge_calls.display import Column, Display, PlainLines, Verbosity, chosen
 from concierge_calls.display.table import STYLES
 from concierge_calls.models import CallStatus
+from concierge_calls.unsettled import STAGES
 from tests.display.calls import heard
 from tests.display.emulator import Emulator
 
