@@ -19,6 +19,7 @@ ENDING = 30.0
 class Stage(StrEnum):
     """How far a call has come; each is told at most once, and never backwards."""
 
+    WITHDRAWING = "withdrawing"  # it waits for a line, and is about to be taken back; it may ring all the same
     RINGING = "ringing"
     IN_PROGRESS = "in_progress"
     ENDED = "ended"
@@ -45,6 +46,7 @@ class Placed:
     control_url: str | None = field(default=None, repr=False)  # a key to the live call: kept in memory only
     blocked: bool = False  # waits for a free line; the backend may dial it later by itself
     rang: bool = False  # a phone was heard to ring already, under an earlier process
+    withdrawing: bool = False  # it was to be taken back already, so that may have been done
     over: Progress | None = field(default=None, repr=False)  # of a call that had ended when it was found: how
 
 
@@ -105,6 +107,10 @@ class Backend(Protocol):
     13. `follow` raises AccountRefused when the backend has long refused to tell of any call; the calls go on.
     14. `turn` waits for as long as nobody can be reached, and nobody is dialled before a read was answered again.
     15. Of a call that ended for a reason that is not its number's fault, ended has the fault.
+    16. `follow` yields withdrawing before anything leaves that takes a call back, so that the intent is committed;
+        nothing leaves before it is asked for the next step.
+    17. Of a call whose receipt says so already withdrawing is not told again, and when it turns out to have been
+        taken back, it was us.
     """
 
     @property

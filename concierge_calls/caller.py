@@ -296,4 +296,4 @@ def _receipt(attempt: Attempt) -> Placed | None:
     if attempt.call_id is None or attempt.state not in (CallState.PLACED, CallState.ENDED):
         return None
     created_at = attempt.created_at or attempt.dialed_at
-    return Placed(call_id=attempt.call_id, created_at=created_at, rang=attempt.rang)
+    return Placed(call_id=attempt.call_id, created_at=created_at, rang=attempt.rang, withdrawing=attempt.withdrawing)

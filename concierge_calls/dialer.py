@@ -155,8 +155,8 @@ class Dialer:
             return {}
         except ReadFailed:
             return None
-        rang = {attempt.key: attempt.rang for attempt in attempts}
-        return {key: replace(placed, rang=rang[key]) for key, placed in found.items()}
+        known = {attempt.key: attempt for attempt in attempts}
+        return {k: replace(v, rang=known[k].rang, withdrawing=known[k].withdrawing) for k, v in found.items()}
 
     async def _look_on(
         self, attempt: Attempt, found: dict[str, Placed] | None, off_the_line: Callable[[], object], until: float
@@ -172,25 +172,25 @@ class Dialer:
     ) -> None:
         """Follow the call until its result is final; `off_the_line` is called as soon as it has ended."""
         try:
-            await self._follow(attempt, placed, line, off_the_line)
+            async for progress in self._backend.follow(placed):
+                await self._keep_step(attempt, placed, progress, line)
+                if progress.stage is Stage.ENDED:
+                    off_the_line()
         except AccountRefused as error:  # the call goes on, and a resume follows it
             self._stopping.refuse(_reason(error))
 
-    async def _follow(
-        self, attempt: Attempt, placed: Placed, line: Line | None, off_the_line: Callable[[], object]
-    ) -> None:
-        async for progress in self._backend.follow(placed):
-            if line is not None and progress.verdict is Verdict.FINAL:
-                line.served()
-            if progress.stage is Stage.ENDED:
-                await self._end(attempt, placed, progress, line)
-                off_the_line()
-            elif progress.stage is Stage.SETTLED:
-                await self._settle(attempt, placed, progress)
-            else:
-                row = await self._record.progressed(attempt, STEPS[progress.stage])
-                if row is not None:
-                    self.tell(row, attempt.asked, call_id=placed.call_id)
+    async def _keep_step(self, attempt: Attempt, placed: Placed, progress: Progress, line: Line | None) -> None:
+        if progress.stage is Stage.WITHDRAWING:
+            await self._record.withdrawing(attempt)
+            return
+        if line is not None and progress.verdict is Verdict.FINAL:
+            line.served()
+        if progress.stage is Stage.ENDED:
+            await self._end(attempt, placed, progress, line)
+        elif progress.stage is Stage.SETTLED:
+            await self._settle(attempt, placed, progress)
+        elif (row := await self._record.progressed(attempt, STEPS[progress.stage])) is not None:
+            self.tell(row, attempt.asked, call_id=placed.call_id)
 
     async def _not_placed(self, attempt: Attempt, error: PlacementError, line: Line) -> None:
         # Nobody else may be dialled on the strength of a row that is put back before everybody holds off or stops.

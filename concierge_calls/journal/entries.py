@@ -64,6 +64,7 @@ class Attempt:
     call_id: str | None = None
     created_at: datetime | None = None  # in the backend's clock
     rang: bool = False  # the backend has shown that a phone rings, or that somebody took the call
+    withdrawing: bool = False  # it was to be taken back while it waited for a line, and may have been
     failed_starts: int = 0  # how many earlier attempts of its row never began, by the backend's own fault
     known: CallOutcome | None = field(default=None, repr=False)  # what was kept when the call ended
 

@@ -103,10 +103,8 @@ class RunRecord:
         if self._room is not None and self.lacks_room and not await asyncio.to_thread(self._room.take_again):
             return Claim(attempt=None)
         try:
-            if (again := await self._claim_again(at or now)) is not None:
-                return again
-            if not self._dials:
-                return Claim(attempt=None)
+            if (again := await self._claim_again(at or now)) is not None or not self._dials:
+                return again or Claim(attempt=None)
             return await self._claimed(
                 partial(transitions.claim, run_id=self.id, at=at or now, redial_after=redial_after, now=now)
             )
@@ -150,6 +148,10 @@ class RunRecord:
     async def progressed(self, attempt: Attempt, kind: EventKind) -> HistoryRow | None:
         """A placed call rings or was taken; None when that has been told before."""
         return await self._move(transitions.progressed, attempt, kind=kind)
+
+    async def withdrawing(self, attempt: Attempt) -> None:
+        """A placed call is about to be taken back; nothing is told of it, and a resume knows it."""
+        await self._move(transitions.withdrawing, attempt)
 
     async def ended(self, attempt: Attempt, outcome: CallOutcome, body: bytes | None = None) -> HistoryRow:
         """From placed to ended, with what is known so far; the number is free for other runs."""

@@ -1,4 +1,4 @@
-"""Turns call requests and call results into JSON for the journal, and back."""
+"""Turns call requests and call results into JSON for the journal, and what it holds back into nouns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from concierge_calls.journal.entries import HistoryRow
+from concierge_calls.journal.entries import Attempt, HistoryRow
 from concierge_calls.models import (
     Analysis,
     AnalysisStatus,
@@ -17,6 +17,7 @@ from concierge_calls.models import (
     CallOutcome,
     CallRequest,
     CallResult,
+    CallState,
     CallStatus,
     EventKind,
     Message,
@@ -85,9 +86,24 @@ def load_result(asked: CallRequest, text: str) -> CallResult:
     return CallResult.of(asked, outcome, call_id=call_id, call_method=None if method is None else CallMethod(method))
 
 
-def load_outcome(text: str) -> CallOutcome:
-    """What was known of a call when it ended."""
-    return _outcome(json.loads(text))
+def load_attempt(row: sqlite3.Row, failed_starts: int) -> Attempt:
+    """An attempt with its row's request, and what is known of its call if that has ended."""
+    ended = row["state"] == CallState.ENDED and row["result"] is not None
+    return Attempt(
+        id=row["id"],
+        run_id=row["run_id"],
+        ordinal=row["ordinal"],
+        key=row["key"],
+        state=CallState(row["state"]),
+        asked=load_request(row["idx"], row["request"], None),
+        dialed_at=moment(row["dialed_at"]),
+        call_id=row["call_id"],
+        created_at=to_moment(row["created_at"]),
+        rang=row["last_status"] is not None,
+        withdrawing=bool(row["withdrawing"]),
+        failed_starts=failed_starts,
+        known=_outcome(json.loads(row["result"])) if ended else None,
+    )
 
 
 def event(row: sqlite3.Row) -> HistoryRow:

@@ -66,6 +66,7 @@ CREATE TABLE IF NOT EXISTS attempts (
     call_id     TEXT,
     created_at  TEXT,                             -- in the backend's clock
     last_status TEXT CHECK (last_status IN ('ringing', 'in_progress')),
+    withdrawing INTEGER NOT NULL DEFAULT 0,       -- was to be taken back while it waited for a line, and may have been
     reason      TEXT,                             -- JSON: why it is void
     body        BLOB,                             -- the backend's own record, without keys to the call
     UNIQUE (run_id, idx, ordinal),

@@ -14,10 +14,8 @@ from concierge_calls.journal.rows import (
     dump,
     dump_outcome,
     event,
-    load_outcome,
+    load_attempt,
     load_request,
-    moment,
-    to_moment,
     to_text,
 )
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
@@ -91,6 +89,13 @@ def progressed(db: sqlite3.Connection, attempt: Attempt, kind: EventKind, now: d
     return last_event(db)
 
 
+def withdrawing(db: sqlite3.Connection, attempt: Attempt, now: datetime) -> None:
+    """Keep that a call on the line is about to be taken back, before it is."""
+    sql = "UPDATE attempts SET withdrawing = 1, since = ? WHERE id = ? AND state = 'placed'"
+    if db.execute(sql, (to_text(now), attempt.id)).rowcount != 1:
+        raise _illegal(attempt, (CallState.PLACED,), "withdrawing")
+
+
 def ended(
     db: sqlite3.Connection, attempt: Attempt, outcome: CallOutcome, body: bytes | None, now: datetime
 ) -> HistoryRow:
@@ -138,11 +143,12 @@ def unfinished(db: sqlite3.Connection, run_id: str) -> list[Attempt]:
     """The attempts of the run that are not at their end, in the file's order."""
     sql = """
         SELECT attempts.id, attempts.run_id, attempts.idx, attempts.state,
-            ordinal, key, dialed_at, last_status, call_id, created_at, request, result
+            ordinal, key, dialed_at, last_status, withdrawing, call_id, created_at, request, result
         FROM rows JOIN attempts ON attempts.id = rows.attempt_id
         WHERE rows.run_id = ? AND rows.state IN ('dialing', 'placed', 'ended', 'uncertain') ORDER BY rows.idx
     """
-    return [_attempt(db, row) for row in db.execute(sql, (run_id,)).fetchall()]
+    rows = db.execute(sql, (run_id,)).fetchall()
+    return [load_attempt(row, _failed_starts(db, run_id, row["idx"])) for row in rows]
 
 
 def do_not_call(db: sqlite3.Connection, number: str, note: str, now: datetime) -> None:
@@ -273,20 +279,3 @@ def _known(outcome: CallOutcome) -> _Known:
 def _keep_body(db: sqlite3.Connection, attempt: Attempt, body: bytes | None) -> None:
     if body is not None:
         db.execute("UPDATE attempts SET body = ? WHERE id = ?", (body, attempt.id))
-
-
-def _attempt(db: sqlite3.Connection, row: sqlite3.Row) -> Attempt:
-    return Attempt(
-        id=row["id"],
-        run_id=row["run_id"],
-        ordinal=row["ordinal"],
-        key=row["key"],
-        state=CallState(row["state"]),
-        asked=load_request(row["idx"], row["request"], None),
-        dialed_at=moment(row["dialed_at"]),
-        call_id=row["call_id"],
-        created_at=to_moment(row["created_at"]),
-        rang=row["last_status"] is not None,
-        failed_starts=_failed_starts(db, row["run_id"], row["idx"]),
-        known=None if row["state"] != CallState.ENDED or row["result"] is None else load_outcome(row["result"]),
-    )

@@ -168,6 +168,7 @@ class VapiBackend:
             while not is_last:
                 told = await self._next(life)
                 yield told
+                life.may_be_deleted = life.may_be_deleted or told.stage is Stage.WITHDRAWING
                 is_last = told.stage is Stage.SETTLED or told.verdict is not Verdict.FINAL
         finally:
             self._watch.leave(life)

@@ -87,7 +87,9 @@ class Life:
     ended_at: datetime | None = None
     ending: bool = False  # somebody is at ending it
     unwanted: bool = False  # the user asked for its end
-    deleted: bool = False  # a DELETE was sent
+    to_be_deleted: bool = False  # an answer showed that it waits, and it is to wait no longer
+    may_be_deleted: bool = False  # that intent is committed
+    deleted: bool = False  # a DELETE was sent, or may have been by an earlier process
     rang: bool = False  # Vapi has shown that a phone rings, or that somebody took the call
     hurried: bool = False  # it is not to wait for a line any longer
     cut: Reason | None = None  # why we hung up, once that may have had its effect
@@ -96,6 +98,11 @@ class Life:
     fault: Exception | None = None  # what broke on our side; it is raised in whoever follows
     news: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)  # what goes on beside its following
+
+    def __post_init__(self) -> None:
+        # Whether the DELETE left before an earlier process died cannot be known. If it did not, and somebody else
+        # deleted the call since, that is taken for ours, and a row whose phone certainly never rang is dialled again.
+        self.may_be_deleted = self.deleted = self.placed.withdrawing
 
     def __repr__(self) -> str:
         status = self.call.status if self.call else "not seen"
@@ -115,6 +122,11 @@ class Life:
     def waits(self) -> bool:
         """Whether it waits for a free line, as far as is known."""
         return self.placed.blocked if self.call is None else self.shows_waiting(self.call)
+
+    @property
+    def awaits_commit(self) -> bool:
+        """Whether it is to be deleted as soon as that intent is committed."""
+        return self.to_be_deleted and self.waits and not self.may_be_deleted
 
     @property
     def control_url(self) -> str | None:
@@ -183,6 +195,8 @@ def on_the_line(life: Life, now: datetime, sweep: float) -> Step:
         return Step(Do.GIVE_UP)
     if stage and (life.told is None or _ORDER.index(stage) > _ORDER.index(life.told)):
         return Step(Do.TELL, stage=stage)
+    if life.awaits_commit:
+        return Step(Do.TELL, stage=Stage.WITHDRAWING)
     if not life.ending and ending_due(life, now):
         return Step(Do.HANG_UP)
     is_seen = life.call is not None and not life.absent

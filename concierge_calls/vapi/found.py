@@ -10,7 +10,10 @@ from concierge_calls.vapi.schemas import Call
 
 
 def over(call: Call, expects: Expected, base_url: str) -> Progress | None:
-    """How the call ended; None while it goes on."""
+    """How the call ended; None while it goes on.
+
+    One that was deleted unheard is WITHDRAWN here, and so never final: whether we did it, the journal alone knows.
+    """
     if stage_of(call) is not Stage.ENDED:
         return None
     heard = call.started_at is not None or bool(call.artifact.messages)

@@ -46,6 +46,8 @@ class HangUp:
         try:
             while (why := ending_due(life, self._now())) is not None:
                 await self._try(life, why)
+                if life.awaits_commit:
+                    return  # it is begun anew then, with another look at the call
                 life.news.set()
                 await self._sleep(life.pace.fast_sweep if life.absent else life.pace.again)
         finally:
@@ -68,10 +70,13 @@ class HangUp:
 
         DELETE erases a call's data (Vapi, OpenAPI CallController_deleteCallData), so only a call that waits is deleted,
         and only once before it is asked about again. What is done is noted before it leaves, because it may have its
-        effect although the reply is lost.
+        effect although the reply is lost: a DELETE in the journal too, or whoever takes up the run after us would not
+        know it for ours.
         """
         if life.waits and life.shows_waiting(call):
-            await self._delete(life)
+            life.to_be_deleted = True
+            if life.may_be_deleted:
+                await self._delete(life)
         elif life.control_url:
             before, life.cut = life.cut, life.cut or _CUTS[why]
             if await self._client.end_call(life.control_url):

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from concierge_calls.backend import Fault, Identity, Placed, Progress, Stage, Turn, Verdict
@@ -83,7 +84,8 @@ class Take:
     talk: float = 10.0  # seconds from the request to the end
     analysis: float = 0.0  # seconds from the end to the final outcome
     status: CallStatus = CallStatus.COMPLETED
-    verdict: Verdict = Verdict.FINAL
+    verdict: Verdict = Verdict.FINAL  # WITHDRAWN: it waits for a line, and after `talk` it is taken back
+    read_back: float = 0.0  # seconds from when it was taken back until that is seen
     reason: str = "over"
     fault: Fault | None = None
 
@@ -97,6 +99,8 @@ class PaperCall:
     created: float
     take: Take
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    impatient: asyncio.Event = field(default_factory=asyncio.Event)  # it is to wait no longer
+    taken_back: bool = False
     ended: float | None = None
     cancelled: bool = False
 
@@ -104,6 +108,11 @@ class PaperCall:
     def rings(self) -> bool:
         """Whether it gets a line at all."""
         return self.take.verdict in (Verdict.FINAL, Verdict.LOST)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a line."""
+        return self.take.verdict is Verdict.WITHDRAWN and not self.taken_back and self.ended is None
 
 
 class Sent(NamedTuple):
@@ -113,6 +122,13 @@ class Sent(NamedTuple):
     row: int
     key: str
     committed: str | None
+
+
+class Deleted(NamedTuple):
+    """A call that was taken back, and whether that it was to be was in the journal's file at that moment."""
+
+    call_id: str
+    committed: bool
 
 
 class PaperTurn:
@@ -135,13 +151,18 @@ class FakeBackend:
 
     method = CallMethod.DIRECT_VAPI
 
-    def __init__(self, takes: Mapping[int, Sequence[Take]], committed: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        takes: Mapping[int, Sequence[Take]],
+        committed: Callable[[str], str | None],
+        intended: Callable[[str], bool] = lambda key: False,
+    ) -> None:
         self.takes = {index: list(each) for index, each in takes.items()}
         self.calls: dict[str, PaperCall] = {}
         self.sent: list[Sent] = []
         self.looks: list[tuple[float, frozenset[str]]] = []
         self.followed: Counter[str] = Counter()
-        self.withdrawn: list[str] = []
+        self.deleted: list[Deleted] = []
         self.hung_up: list[str] = []
         self.live: set[str] = set()
         self.peak = 0
@@ -157,8 +178,14 @@ class FakeBackend:
         self.turn_takes = 0.0  # seconds until a request may leave
         self.bug: Exception | None = None  # raised by `follow`
         self._committed = committed
+        self._intended = intended
         self._withdraws = False
         self._following: set[str] = set()
+
+    @property
+    def withdrawn(self) -> list[str]:
+        """The ids of the calls that were taken back, each as often as that was asked for."""
+        return [call.call_id for call in self.deleted]
 
     @property
     def order(self) -> list[int]:
@@ -228,14 +255,22 @@ class FakeBackend:
 
     async def _told(self, call: PaperCall, placed: Placed) -> AsyncIterator[Progress]:
         if self._withdraws:
-            self._take_back(call)
+            self._hurry(call)
         await asyncio.sleep(self.tells_after)
         if call.rings and not call.over.is_set():
             yield Progress(stage=Stage.RINGING)
             yield Progress(stage=Stage.IN_PROGRESS)
+        ours = placed.withdrawing
+        if call.waits:
+            await call.impatient.wait()
+            if call.waits:
+                if not ours:
+                    yield Progress(stage=Stage.WITHDRAWING)
+                self._take_back(call)
+                ours = True
         await call.over.wait()
         outcome, verdict = _outcome(call), call.take.verdict
-        if placed.rang and verdict is not Verdict.LOST:
+        if (placed.rang and verdict is not Verdict.LOST) or (verdict is Verdict.WITHDRAWN and not ours):
             verdict = Verdict.FINAL
         reason = None if verdict is Verdict.FINAL else Reason(verdict.value, f"It is {verdict.value}.")
         fault = call.take.fault
@@ -247,20 +282,27 @@ class FakeBackend:
     def hang_up(self, call_id: str) -> None:
         self.hung_up.append(call_id)
         call = self.calls[call_id]
+        if call.waits:
+            self._hurry(call)
+            return
         call.cancelled = call.ended is None
         self._end(call)
 
     def withdraw(self) -> list[str]:
         self._withdraws = True
-        before = len(self.withdrawn)
-        for call in [self.calls[name] for name in sorted(self._following)]:
-            self._take_back(call)
-        return self.withdrawn[before:]
+        waiting = [call for name in sorted(self._following) if (call := self.calls[name]).waits]
+        for call in waiting:
+            self._hurry(call)
+        return [call.id for call in waiting]
+
+    def _hurry(self, call: PaperCall) -> None:
+        if call.waits:
+            call.impatient.set()
 
     def _take_back(self, call: PaperCall) -> None:
-        if call.take.verdict is Verdict.WITHDRAWN and call.ended is None:
-            self.withdrawn.append(call.id)
-            self._end(call)
+        self.deleted.append(Deleted(call.id, self._intended(call.key)))
+        call.taken_back = True
+        asyncio.get_running_loop().call_later(call.take.read_back, self._end, call)
 
     def _dial(self, key: str, take: Take) -> PaperCall:
         call = PaperCall(f"call-{len(self.calls) + 1}", key, now(), take)
@@ -268,12 +310,14 @@ class FakeBackend:
         if call.rings:
             self.live.add(call.id)
             self.peak = max(self.peak, len(self.live))
-        asyncio.get_running_loop().call_later(take.talk, self._end, call)
+        due = call.impatient.set if call.waits else partial(self._end, call)
+        asyncio.get_running_loop().call_later(take.talk, due)
         return call
 
     def _end(self, call: PaperCall) -> None:
         call.ended = now() if call.ended is None else call.ended
         self.live.discard(call.id)
+        call.impatient.set()
         call.over.set()
 
 

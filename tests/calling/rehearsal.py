@@ -57,6 +57,7 @@ class Attempted(NamedTuple):
     state: str
     key: str
     call_id: str | None
+    withdrawing: bool
 
 
 class Rehearsal:
@@ -68,7 +69,7 @@ class Rehearsal:
         self.observer: Callable[[CallEvent], object] = self.events.append
         self.on_error: Callable[..., object] = lambda *told: self.errors.append(told)
         self.broken: Callable[[str], Exception | None] = lambda method: None
-        self.backend = FakeBackend(takes or {}, self._committed)
+        self.backend = FakeBackend(takes or {}, self._committed, self._intended)
         self.run_id = ""
         self._rows = rows
         self._path = folder / "journal.db"
@@ -141,7 +142,7 @@ class Rehearsal:
 
     def attempts(self) -> list[Attempted]:
         """Every attempt, row by row, read from the file by a connection of our own."""
-        sql = "SELECT idx, ordinal, state, key, call_id FROM attempts ORDER BY idx, ordinal"
+        sql = "SELECT idx, ordinal, state, key, call_id, withdrawing FROM attempts ORDER BY idx, ordinal"
         with closing(sqlite3.connect(self._path)) as db:
             return [Attempted(*row) for row in db.execute(sql)]
 
@@ -151,6 +152,9 @@ class Rehearsal:
 
     def _committed(self, key: str) -> str | None:
         return next((attempt.state for attempt in self.attempts() if attempt.key == key), None)
+
+    def _intended(self, key: str) -> bool:
+        return any(attempt.withdrawing for attempt in self.attempts() if attempt.key == key)
 
     async def _begun(self, journal: Journal, lines: int) -> RunRecord:
         new = NewRun(

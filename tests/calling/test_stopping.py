@@ -163,12 +163,11 @@ def test_to_leave_takes_back_a_call_too_that_is_told_to_wait_for_a_line_only_the
 
 
 def test_to_leave_waits_ten_seconds_for_a_call_to_be_taken_back_and_no_longer(rehearse: Rehearse) -> None:
-    run = rehearse(1, {0: [WAITING]})
-    run.backend._take_back = lambda call: run.backend.withdrawn.append(call.id)  # type: ignore[method-assign]
+    run = rehearse(1, {0: [replace(WAITING, read_back=60)]})
     _, returned = stopped_after(run, 3, Caller.leave)
 
-    assert [attempt.state for attempt in run.attempts()] == ["placed"]
-    assert returned == 3 + LEAVING_LIMIT
+    assert [(attempt.state, attempt.withdrawing) for attempt in run.attempts()] == [("placed", True)]
+    assert (run.backend.withdrawn, returned) == (["call-1"], 3 + LEAVING_LIMIT)
 
 
 def test_to_leave_ends_a_look_that_hangs_for_what_an_earlier_process_left_in_doubt(rehearse: Rehearse) -> None:

@@ -37,7 +37,9 @@ WANTED_NEAR = 0.4  # of the kills; towards the end of a run fewer creates come t
 PAUSE = (0.4, 2.0)  # seconds from the beginning of a sitting to a kill that no create decides
 KILLS_A_RUN = 20
 PROMISES = ("rung_twice", "lost", "without_id", "missing", "unexplained")
-OUTPUT = ("before_document", "half_a_document", "before_rename", "after_rename")  # passed once in a run
+OUTPUT = ("before_document", "half_a_document", "before_rename", "after_rename")
+WITHDRAWAL = ("before_delete", "delete_sent")
+ONCE = (*OUTPUT, *WITHDRAWAL)  # passed once in a run for certain
 
 
 @dataclass
@@ -127,17 +129,11 @@ def killed_at_point(plan: Plan) -> Figures:
     began = time.monotonic()
     point = plan.point or ""
     name = point.partition(":")[0]
-    options = SimulatorOptions(
-        speed=100.0,
-        seed=plan.seed,
-        list_lag=2.0 if name == "unseen" else 0.2,
-        lose_replies=1.0 if name == "unseen" else 0.0,
-        talk=(10.0, 40.0),
-    )
-    with World(options, providers=plan.providers or 10, lines=plan.lines or 3) as world:
+    impatient = "impatient" if name in WITHDRAWAL else None
+    with World(_options_at(name, plan.seed), providers=plan.providers or 10, lines=plan.lines or 3) as world:
         figures = Figures(runs=1, providers=len(world.numbers))
         world.output.write_text("an earlier document")
-        died = world.batch(planted=",".join(filter(None, (plan.planted, point)))).finish()
+        died = world.batch(planted=",".join(filter(None, (plan.planted, impatient, point)))).finish()
         killed_at = time.time()
         left = world.left()
         figures.unreached += died != -9
@@ -146,6 +142,16 @@ def killed_at_point(plan: Plan) -> Figures:
         _finish(world, plan, figures, dict.fromkeys(left.dialing.values(), killed_at))
     figures.seconds = time.monotonic() - began
     return figures
+
+
+def _options_at(name: str, seed: int) -> SimulatorOptions:
+    """Return the options with which the point is reached: a lost reply, or a call that has to wait for a line."""
+    options = SimulatorOptions(speed=100.0, seed=seed, list_lag=0.2, talk=(10.0, 40.0))
+    if name == "unseen":
+        options.list_lag, options.lose_replies = 2.0, 1.0
+    if name in WITHDRAWAL:
+        options.lines, options.lines_shape, options.talk = 1, "blocked", (200.0, 250.0)
+    return options
 
 
 def _kills(world: World, plan: Plan, chance: random.Random, figures: Figures) -> Iterator[tuple[Sitting, bool]]:
@@ -226,7 +232,7 @@ def at_points(times: int, seed: int, planted: str | None) -> Iterable[Plan]:
     """Return a run for each named point, and for each of the first times that it is passed."""
     for name in POINTS:
         for nth in range(1, times + 1):
-            point = f"{name}:{1 if name in OUTPUT else nth}"
+            point = f"{name}:{1 if name in ONCE else nth}"
             yield Plan(seed=seed * 1000 + nth, planted=planted, point=point)
 
 

@@ -26,12 +26,13 @@ from concierge_calls.models import CallState, EventKind, Reason
 from concierge_calls.output import Output
 from concierge_calls.vapi.client import VapiClient
 from concierge_calls.vapi.clock import VapiClock
+from concierge_calls.vapi.following import Pace
 from concierge_calls.vapi.wire import Wire
 
 Strike = Callable[[], None]
 
 NAP = 600.0  # seconds; well past a call's own deadline: a minute of ringing, five of talk, half a minute
-MOVES = ("placed", "progressed", "ended", "settled", "refused", "uncertain", "void")
+MOVES = ("placed", "progressed", "withdrawing", "ended", "settled", "refused", "uncertain", "void")
 
 
 def striking(nth: int) -> Strike:
@@ -122,6 +123,8 @@ POINTS: dict[str, Callable[[Strike], None]] = {
     "before_id": lambda strike: after(VapiClient, "create_call", strike),  # 4: the reply is read
     "id_uncommitted": lambda strike: after(transitions, "placed", strike),  # 4: within the transaction
     "after_id": lambda strike: after(RunRecord, "placed", strike),  # 5
+    "before_delete": lambda strike: after(RunRecord, "withdrawing", strike),  # it is to be taken back, and was not yet
+    "delete_sent": lambda strike: after(VapiClient, "delete_call", strike),  # it was taken back, and not read back yet
     "end_uncommitted": lambda strike: after(transitions, "ended", strike),  # 6: the end is seen
     "after_end": lambda strike: after(RunRecord, "ended", strike),  # 6: the analysis is awaited
     "result_uncommitted": lambda strike: after(transitions, "settled", strike),  # 6: the analysis is there
@@ -139,6 +142,11 @@ def hurried() -> None:
     if len(dialer.LOOK_AFTER) != 6:
         raise SystemExit("How long a call in doubt is looked for is no longer said by LOOK_AFTER.")
     dialer.LOOK_AFTER = (1.0, 3.0, 5.0)  # type: ignore[assignment]
+
+
+def impatient() -> None:
+    """Take back a call that waits for a line after half a second, where the product gives it thirty."""
+    Pace.__init__.__kwdefaults__["blocked"] = 0.5  # type: ignore[index]
 
 
 def sleeper() -> None:
@@ -215,6 +223,7 @@ def reversed_order() -> None:
 
 OTHERS: dict[str, Callable[[], None]] = {
     "hurried": hurried,
+    "impatient": impatient,
     "sleeper": sleeper,
     "forgetful": forgetful,
     "reversed": reversed_order,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crashes.campaign import Figures, Plan, killed_at_point, killed_at_random
+from tests.crashes.campaign import WITHDRAWAL, Figures, Plan, killed_at_point, killed_at_random
 from tests.crashes.conftest import Enter
 from tests.crashes.planted import POINTS
 from tests.crashes.verdict import compare
+from tests.crashes.world import NUMBERS, until
 
 KILLS = 20  # and more by hand; see campaign.py
 
@@ -27,7 +28,8 @@ def test_whoever_is_killed_at_random_moments_and_resumed_rings_nobody_twice_and_
 
 @pytest.mark.parametrize("point", POINTS)
 def test_whoever_dies_at_a_named_point_rings_nobody_twice_and_loses_nothing(point: str) -> None:
-    figures = killed_at_point(Plan(seed=1, point=f"{point}:1", providers=2, lines=1, last="hurried"))
+    lines = 2 if point in WITHDRAWAL else 1  # one call waits while another one talks
+    figures = killed_at_point(Plan(seed=1, point=f"{point}:1", providers=2, lines=lines, last="hurried"))
 
     assert (figures.broken, figures.odd, figures.unreached) == ({}, [], 0)
     assert point != "after_intent" or figures.never_rang == 1  # the request that had its intent never left
@@ -47,6 +49,33 @@ def test_a_call_that_the_list_hides_for_too_long_is_uncertain_and_found_by_a_lat
     document = here.document(str(here.left().run))
     assert compare(here.numbers, here.simulator.ledger(), document).broken == {}
     assert document["stats"]["uncertain"] == 0
+
+
+@pytest.mark.parametrize("point", WITHDRAWAL)
+def test_a_call_that_was_being_taken_back_when_its_process_died_is_dialled_again_and_comes_to_its_end(
+    world: Enter, point: str
+) -> None:
+    here = world(2, 2, speed=100.0, lines_shape="blocked", stuck={NUMBERS[0]: "in-progress"})
+    here.simulator.options.lines = 1
+    died = here.batch("--start-interval", "0.2", planted=f"impatient,{point}:1")  # so the first one gets the only line
+
+    assert (died.finish(), here.left().states) == (-9, {"placed": 2}), died.said
+    [waited] = here.simulator.ledger()["numbers"][NUMBERS[1]]["calls"]
+    assert waited["endedReason"] == ("scheduled-call-deleted" if point == "delete_sent" else None)
+
+    here.simulator.options.stuck = {}
+    last = here.take_up(planted="impatient")
+    until(lambda: here.now().states["pending"])
+    here.hang_up(NUMBERS[0])
+
+    assert last.finish() == 0, last.said
+    document = here.document(str(here.left().run))
+    ledger = here.simulator.ledger()
+    assert compare(here.numbers, ledger, document).broken == {}
+    assert [result["status"] for result in document["results"]] == ["completed", "completed"]
+    *deleted, talked = ledger["numbers"][NUMBERS[1]]["calls"]
+    assert {(call["endedReason"], call["rangAt"]) for call in deleted} == {("scheduled-call-deleted", None)}
+    assert (talked["id"], len(deleted) >= 1) == (document["results"][1]["callId"], True)
 
 
 @pytest.mark.parametrize("promise", ["reversed", "forgetful"])

@@ -13,7 +13,7 @@ UNFINISHED = ("pending", "in_progress", "not_called", "skipped")
 class Verdict:
     """The numbers, or the indices of rows, for which a promise was broken; and the price of keeping the first one."""
 
-    rung_twice: list[str]  # the ledger has more than one call
+    rung_twice: list[str]  # the ledger has more than one call, those apart that were taken back before they rang
     lost: list[str]  # called, and the document does not say how that call went
     without_id: list[str]  # called, and the document does not have the call's id
     missing: list[int]  # rows of the file without their entry
@@ -37,7 +37,7 @@ def compare(numbers: Sequence[str], ledger: Any, document: Any, dialing: Collect
     results = dict(enumerate(document["results"]))
     missing = [index for index, number in enumerate(numbers) if not _is_of(results.get(index), index, number)]
     entries = {number: results.get(index) or {} for index, number in enumerate(numbers)}
-    called = {number: entry["calls"] for number, entry in rang.items()}
+    called = {number: [call for call in entry["calls"] if not _taken_back(call)] for number, entry in rang.items()}
     uncertain = [number for number in numbers if entries[number].get("status") == "uncertain"]
     never_rang = [number for number in uncertain if number not in called]
     return Verdict(
@@ -48,6 +48,10 @@ def compare(numbers: Sequence[str], ledger: Any, document: Any, dialing: Collect
         never_rang=never_rang,
         unexplained=[number for number in never_rang if number not in dialing],
     )
+
+
+def _taken_back(call: Any) -> bool:
+    return call["rangAt"] is None and call["endedReason"] == "scheduled-call-deleted"
 
 
 def _is_of(result: Any, index: int, number: str) -> bool:

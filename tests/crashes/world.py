@@ -181,11 +181,16 @@ class World:
 
     def hang_up_everybody(self) -> None:
         """Let the other side end every call, for which Vapi itself has no request."""
+        for number in self.numbers:
+            self.hang_up(number)
+
+    def hang_up(self, number: str) -> None:
+        """Let the other side end the calls to this number."""
         account = self.simulator._account
         with account.lock:
             now = account.catch_up()
             for call in account.created:
-                if call.ended is None:
+                if call.number == number and call.ended is None:
                     account._schedule(now, call, "end", "customer-ended-call")
 
     def let_pass(self, seconds: float) -> None:

@@ -69,6 +69,7 @@ class Row:
     ordinal: int = 0
     attempt: Attempt | None = None
     rang: bool = False  # an attempt that is not void got a call id
+    withdrawing: bool = False  # its latest attempt was to be taken back
     told: list[EventKind] = field(default_factory=list)
 
 
@@ -147,7 +148,7 @@ class JournalMachine(RuleBasedStateMachine):
         row.ordinal += 1
         assert (attempt.asked.index, attempt.ordinal) == (index, row.ordinal)
         assert attempt.key == f"{self.records[run].id}-{index}-{row.ordinal}"
-        row.state, row.attempt, row.rang = CallState.DIALING, attempt, False
+        row.state, row.attempt, row.rang, row.withdrawing = CallState.DIALING, attempt, False, False
         row.told.append(EventKind.CALL_DIALING)
 
     @rule(run=RUNS, index=PICKS, move=st.sampled_from(sorted(MOVES)))
@@ -182,6 +183,18 @@ class JournalMachine(RuleBasedStateMachine):
             case _:
                 return record.uncertain(attempt, _outcome(attempt, CallStatus.UNCERTAIN))
 
+    @rule(run=RUNS, index=PICKS)
+    def be_about_to_take_back(self, run: int, index: int) -> None:
+        row = self.rows[run][index]
+        if row.attempt is None:
+            return
+        if row.state is not CallState.PLACED:
+            with pytest.raises(IllegalTransition):
+                self.do(self.records[run].withdrawing(row.attempt))
+            return
+        self.do(self.records[run].withdrawing(row.attempt))
+        row.withdrawing = True
+
     @rule(index=PICKS)
     def want_no_call(self, index: int) -> None:
         self.do(self.journal.add_do_not_call(_number(index), "asked so"))
@@ -206,6 +219,7 @@ class JournalMachine(RuleBasedStateMachine):
                 if row.state in (CallState.DIALING, CallState.PLACED, CallState.ENDED, CallState.UNCERTAIN):
                     row.attempt = found.pop(index)
                     assert (row.attempt.state, row.attempt.ordinal) == (row.state, row.ordinal)
+                    assert row.attempt.withdrawing == row.withdrawing
             assert not found
 
     @invariant()

@@ -1,4 +1,4 @@
-"""What a resume must know of each attempt besides its state: whether it rang, what failed before, how it ended."""
+"""What a resume must know of each attempt: whether it rang or was to be taken back, what failed, how it ended."""
 
 from __future__ import annotations
 
@@ -47,12 +47,34 @@ def test_a_resume_knows_that_a_call_rang_also_when_it_ended_or_was_lost_since(
     asyncio.run(run())
 
 
-def test_a_row_that_is_placed_again_has_not_rung(journal: Journal, begin: Begin) -> None:
+def test_a_resume_knows_that_a_call_was_to_be_taken_back_also_when_it_was_lost_and_found_since(
+    journal: Journal, begin: Begin
+) -> None:
     async def run() -> None:
         record = await begin(journal, 1)
-        await record.void(await placed(record), Reason("no_line", "No line was free."))
+        attempt = await placed(record)
+        assert not (await taken_up(record)).withdrawing
+        await record.withdrawing(attempt)
+        assert (await taken_up(record)).withdrawing
+        await record.uncertain(attempt, CallResult.of(attempt.asked, CallOutcome(status=CallStatus.UNCERTAIN)))
+        assert (await taken_up(record)).withdrawing
+        await record.placed(attempt, "call-1", WHEN, adopted=True)
+        record.close()
+        again = await journal.open_run(record.id)
+        assert ((await taken_up(again)).withdrawing, (await taken_up(again)).rang) == (True, False)
+
+    asyncio.run(run())
+
+
+def test_a_row_that_is_placed_again_has_not_rung_and_is_not_to_be_taken_back(journal: Journal, begin: Begin) -> None:
+    async def run() -> None:
+        record = await begin(journal, 1)
+        first = await placed(record)
+        await record.withdrawing(first)
+        await record.void(first, Reason("no_line", "No line was free."))
         await placed(record)
         assert not (await taken_up(record)).rang
+        assert not (await taken_up(record)).withdrawing
 
     asyncio.run(run())
 

@@ -33,6 +33,7 @@ STEPS: dict[str, Step] = {
     "placed": lambda record, attempt: record.placed(attempt, "call-1", WHEN),
     "adopted": lambda record, attempt: record.placed(attempt, "call-1", WHEN, adopted=True),
     "progressed": lambda record, attempt: record.progressed(attempt, EventKind.CALL_RINGING),
+    "withdrawing": lambda record, attempt: record.withdrawing(attempt),
     "ended": lambda record, attempt: record.ended(attempt, CallOutcome(status=CallStatus.COMPLETED), b"{}"),
     "settled": lambda record, attempt: record.settled(attempt, _finally(attempt, CallStatus.COMPLETED), b"{}"),
     "refused": lambda record, attempt: record.refused(attempt, _finally(attempt, CallStatus.ERROR)),
@@ -46,6 +47,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "dialing": (),
     "placed": ("placed",),
     "adopted": ("uncertain", "adopted"),
+    "withdrawing": ("placed", "withdrawing"),
     "ended": ("placed", "ended"),
     "settled": ("placed", "ended", "settled"),
     "refused": ("refused",),
@@ -59,13 +61,20 @@ LEGAL: dict[tuple[str, str], str] = {
     ("dialing", "uncertain"): "uncertain",
     ("dialing", "void"): "pending",
     ("placed", "progressed"): "placed",
+    ("placed", "withdrawing"): "placed",
     ("placed", "ended"): "ended",
     ("placed", "uncertain"): "uncertain",
     ("placed", "void"): "pending",
     ("adopted", "progressed"): "placed",
+    ("adopted", "withdrawing"): "placed",
     ("adopted", "ended"): "ended",
     ("adopted", "uncertain"): "uncertain",
     ("adopted", "void"): "pending",
+    ("withdrawing", "progressed"): "placed",
+    ("withdrawing", "withdrawing"): "placed",
+    ("withdrawing", "ended"): "ended",
+    ("withdrawing", "uncertain"): "uncertain",
+    ("withdrawing", "void"): "pending",
     ("ended", "settled"): "settled",
     ("ended", "uncertain"): "uncertain",
     ("ended", "void"): "pending",
@@ -137,6 +146,7 @@ def test_each_step_is_told_once_in_the_history(
         attempt = claim.attempt
         assert attempt is not None
         told = [claim.event, await record.placed(attempt, "call-1", WHEN)]
+        await record.withdrawing(attempt)
         told += [await record.progressed(attempt, EventKind.CALL_RINGING)]
         assert await record.progressed(attempt, EventKind.CALL_RINGING) is None
         told += [await record.progressed(attempt, EventKind.CALL_IN_PROGRESS)]

@@ -461,7 +461,10 @@ def test_a_blocked_call_at_the_simulator_is_withdrawn_and_never_rings() -> None:
     options = SimulatorOptions(speed=1, lines=1, lines_shape="blocked")
     told, ledger = at_the_simulator(options, scenario, pace=Pace(blocked=0.1, again=0.05))
 
-    assert [(each.stage, each.verdict) for each in told] == [(Stage.ENDED, Verdict.WITHDRAWN)]
+    assert [(each.stage, each.verdict) for each in told] == [
+        (Stage.WITHDRAWING, Verdict.FINAL),
+        (Stage.ENDED, Verdict.WITHDRAWN),
+    ]
     assert ledger["numbers"]["+18645550101"]["rang"] == 0
 
 
