@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from concierge_calls.backend import Backend, Placed, Turn
+from concierge_calls.claiming import Claims, LookAt
 from concierge_calls.dialer import Dialer, Observer, OnError
 from concierge_calls.errors import PlacementInDoubt, PlacementInterrupted
 from concierge_calls.journal import Attempt, RunRecord
 from concierge_calls.lines import Line, Lines, OnTheLine, Pace
-from concierge_calls.models import CallOutcome, CallResult, CallState, CallStatus, Reason
+from concierge_calls.models import CallState, Reason
 from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT, Stopping
 
 
@@ -39,6 +40,7 @@ class Caller:
         *,
         observer: Observer,
         on_error: OnError | None = None,
+        look: LookAt | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -52,7 +54,8 @@ class Caller:
         self._dialer = Dialer(
             record, backend, self._pace, self._stopping, observer=observer, on_error=on_error, sleep=sleep
         )
-        self._changed = asyncio.Event()  # a call left the line, so its row may have come back to be called
+        self._changed = asyncio.Event()  # a call left the line or a look is over, so there may be somebody to call
+        self._claims = Claims(record, backend.now, rules.redial_after, self._dialer.tell, look, self._changed.set)
         self._on_the_line = OnTheLine(backend.latest_end)
         self._calls: set[asyncio.Task[None]] = set()
         self._followers: dict[str, asyncio.Task[None]] = {}  # call id -> who follows it
@@ -94,7 +97,7 @@ class Caller:
         Expected failures become results. Raises JournalError when the record cannot be kept; whatever else
         escapes is a bug.
         """
-        async with self._backend.open():
+        async with self._backend.open(), self._claims.open():
             await self._work_off()
             if not self._stopping.offline:
                 await self._work_off()  # what is in doubt is looked for once more, and may be dialled after all
@@ -186,10 +189,7 @@ class Caller:
 
     async def _claim(self) -> tuple[Attempt | None, bool]:
         # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.
-        claim = await self._record.claim(at=self._backend.now(), redial_after=self._rules.redial_after)
-        for row, asked, reason in claim.skipped:
-            outcome = CallOutcome(status=CallStatus.SKIPPED, error=reason)
-            self._dialer.tell(row, asked, result=CallResult.of(asked, outcome))
+        claim = await self._claims.next()
         if claim.attempt is None or claim.event is None:
             return None, bool(claim.skipped)
         self._on_the_line.add(claim.attempt.id, claim.attempt.dialed_at)
@@ -199,7 +199,7 @@ class Caller:
 
     async def _more_may_come(self) -> bool:
         # A call that was never dialled after all puts its row back, so more may come until every call has ended.
-        if self._stopping.is_set or not (self._on_the_line or self._changed.is_set()):
+        if self._stopping.is_set or not (self._on_the_line or self._claims.are_waiting or self._changed.is_set()):
             return False
         await self._changed.wait()
         return True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from concierge_calls import __version__, plan
 from concierge_calls.errors import ProvidersFileError
 from concierge_calls.journal import (
+    ON_THE_LINE,
     Journal,
     NewRun,
     Owner,
@@ -19,7 +20,7 @@ from concierge_calls.journal import (
     called_lately,
     still_on_the_line,
 )
-from concierge_calls.models import CallRequest, Format, Provider, Reason, RunStats
+from concierge_calls.models import SKIPPED_ON_PURPOSE, CallRequest, Format, Provider, Reason
 from concierge_calls.plain import count
 from concierge_calls.providers import Row
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
 
 PYTHON = "python"  # the source of a run that a program asked for
+HELD_BACK = SKIPPED_ON_PURPOSE | {ON_THE_LINE}  # reasons not to call somebody that are no fault of the row
 CHUNK = 500  # rows of a file that are held, and written, at once
 
 # The settings that still hold when a run is taken up again, whatever the environment says then.
@@ -83,12 +85,13 @@ async def write_down(order: Order, settings: Settings, journal: Journal, record:
     Raises ProvidersFileError when there is no row that can be used, and what reading the rows raises.
     """
     requests = _requests(order, settings, journal, record.id)
-    warned, fault = 0, None
+    warned, unusable, fault = 0, 0, None
     while chunk := list(islice(requests, CHUNK)):
         await record.add(chunk)
         warned += sum(asked.warning is not None for asked in chunk)
-        fault = fault or next((asked.skip for asked in chunk if asked.skip), None)
-    _check_usable(journal.result(record.id).stats, order.label, fault)
+        faults = [asked.skip for asked in chunk if asked.skip and asked.skip.code not in HELD_BACK]
+        unusable, fault = unusable + len(faults), fault or next(iter(faults), None)
+    _check_usable(journal.result(record.id).stats.total, unusable, order.label, fault)
     if not warned or order.simulate:
         return []
     return [f"{count(warned, 'number')} {'is' if warned == 1 else 'are'} worth a look; see which with --dry-run."]
@@ -121,23 +124,22 @@ def _requests(order: Order, settings: Settings, journal: Journal, run_id: str) -
     )
 
 
-def _check_usable(stats: RunStats, source: str, fault: Reason | None) -> None:
+def _check_usable(total: int, unusable: int, source: str, fault: Reason | None) -> None:
     label = "Standard input" if source == "-" else source
-    if not stats.total:
+    if not total:
         raise ProvidersFileError(f"{label} has no rows, so there is nobody to call.")
-    if stats.unusable == stats.total:
-        rows = "its only row" if stats.total == 1 else f"none of its {stats.total:,} rows"
+    if unusable == total:
+        rows = "its only row" if total == 1 else f"none of its {total:,} rows"
         why = f" The first: {fault.message}" if fault is not None else ""
-        raise ProvidersFileError(
-            f"{label} has nobody to call: {rows} can{'not' if stats.total == 1 else ''} be used.{why}"
-        )
+        raise ProvidersFileError(f"{label} has nobody to call: {rows} can{'not' if total == 1 else ''} be used.{why}")
 
 
 def _held(journal: Journal, number: str, since: datetime | None, run_id: str, sure: bool) -> Reason | None:
     # Who is on the line now is not rung a second time, whatever is allowed.
     if (holder := journal.on_the_line(number, but=run_id)) is not None:
-        # Whether a dead process's call goes on is asked before the first dial; the claim then knows.
-        return still_on_the_line(holder) if sure or journal.is_worked_on(holder) else None
+        # Whether a dead process's call goes on is asked before its number is dialled or skipped.
+        believed = sure or journal.is_worked_on(holder)
+        return still_on_the_line(holder, journal.left_in(holder)) if believed else None
     known = None if since is None else journal.called_since(number, since, but=run_id)
     return None if known is None else called_lately(*known)
 

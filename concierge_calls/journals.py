@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from concierge_calls.errors import NoSuchRun
 from concierge_calls.journal import Journal
 from concierge_calls.models import RunResult
+
+if TYPE_CHECKING:
+    from concierge_calls.settings.loading import Settings
 
 
 @contextmanager
@@ -27,6 +31,18 @@ def found(run_id: str, opened: Iterable[Journal]) -> tuple[Journal, RunResult]:
         with suppress(NoSuchRun):
             return journal, journal.result(run_id)
     raise no_such_run(run_id)
+
+
+def settings_of(journal: Journal, run_id: str) -> tuple[Settings, bool]:
+    """Return the settings of a run, where what it was told when it began still holds, and whether it may redial.
+
+    The key is the one that is set now. Raises NoSuchRun, and SettingsError when what is set now is wrong.
+    """
+    from concierge_calls.settings.loading import load
+
+    told: dict[str, Any] = dict(journal.options(run_id))
+    allow_redial = bool(told.pop("allow_redial", False))
+    return load(told | {"max_concurrent": journal.result(run_id).run.max_concurrent}), allow_redial
 
 
 def no_such_run(run_id: str) -> NoSuchRun:

@@ -108,8 +108,8 @@ class Reason:
     message: str
 
 
-# Reasons not to call somebody that are a choice, not a fault in the file: a run with only these is a success.
-SKIPPED_ON_PURPOSE = frozenset({"duplicate", "called_lately", "do_not_call", "on_the_line"})
+# Reasons not to call somebody that are a choice and nobody need look at: a run with only these is a success.
+SKIPPED_ON_PURPOSE = frozenset({"duplicate", "called_lately", "do_not_call"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +265,7 @@ class RunStats:
     not_called: int = 0
     pending: int = 0
     in_progress: int = 0
-    unusable: int = 0  # those of `skipped` that are a fault in the file; not in the document
+    unusable: int = 0  # those of `skipped` that need a look; not in the document
     duration_ms: int = 0
     average_call_duration: float = 0.0  # seconds
     peak_concurrent: int = 0

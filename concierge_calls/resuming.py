@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from concierge_calls.draft import Order
-from concierge_calls.errors import NoSuchRun, UsageError
-from concierge_calls.journal import Attempt, Journal, RunRecord
-from concierge_calls.journals import journals, no_such_run
+from concierge_calls.errors import NoSuchRun, RunLocked, UsageError
+from concierge_calls.journal import Attempt, Journal, LeftOver, RunRecord
+from concierge_calls.journals import journals, no_such_run, settings_of
+from concierge_calls.looking import refuse_if_held
 from concierge_calls.models import CallState, RunResult
 from concierge_calls.run import Run
-
-if TYPE_CHECKING:
-    from concierge_calls.settings.loading import Settings
 
 OLD = timedelta(hours=24)  # what somebody wanted so long ago they may not want any more
 
@@ -24,31 +21,33 @@ OLD = timedelta(hours=24)  # what somebody wanted so long ago they may not want 
 async def continued(
     run_id: str | None, *, again: Sequence[str] = (), hang_up: bool = False
 ) -> AsyncIterator[Run | None]:
-    """Take up a real run that was cut short, the latest one without an id; None when there is nothing to do.
+    """Take up a real run that was cut short; None when there is nothing to do.
 
-    What the run was told when it began still holds. One that was not named and is old dials nobody, except the phone
-    numbers in `again`, as people write them, whose calls are in doubt. Raises NoSuchRun, RunLocked, and UsageError or
-    PhoneError for a number that is not in doubt or not to be called.
+    Without an id it is the latest one that nobody works on. What the run was told when it began still holds, and until
+    it starts nothing of it changes. One that was not named and is old dials nobody, except the phone numbers in
+    `again`, as people write them, whose calls are in doubt. Raises NoSuchRun, RunLocked, and UsageError or PhoneError
+    for a number that is not in doubt or not to be called.
     """
     from concierge_calls.settings.loading import load
 
     with journals(simulated=[False]) as opened:
         journal = opened[0] if opened else None
-        found = run_id or (journal.latest_unfinished(or_in_doubt=bool(again)) if journal is not None else None)
-        if found is None:
-            _refuse_unless_empty(again)
-            yield None
-            return
-        if journal is None:
-            raise no_such_run(found)
-        known = _known(journal, found)
+        if run_id is not None and journal is None:
+            raise no_such_run(run_id)
         numbers = _read(again, load().region) if again else []
-        if not (numbers or _has_work(journal, known)):
+        record = None if journal is None else await _opened(journal, run_id, numbers)
+        if journal is None or record is None:
+            if run_id is None:
+                _refuse_unless_empty(again)
             yield None
             return
-        settings, order = _as_told(journal, known, hang_up=hang_up)
-        record = await journal.open_run(found)
         try:
+            known = journal.result(record.id)  # as it is now that nobody else works on it
+            if not (numbers or _has_work(journal, known)):
+                yield None
+                return
+            settings, allow_redial = settings_of(journal, record.id)
+            order = Order(rows=(), source=known.run.source, allow_redial=allow_redial, hang_up=hang_up)
             run = Run(journal, record, settings, order, begun=True)
             run.again = await _in_doubt(journal, record, numbers)
             run.dials = run_id is not None or not is_old(known)
@@ -57,9 +56,30 @@ async def continued(
             record.close()
 
 
+def left_over(*, but: str | None) -> list[LeftOver]:
+    """Return the real runs, other than `but`, that nobody works on and a resume would finish, newest first."""
+    with journals(simulated=[False]) as opened:
+        return [run for journal in opened for run in journal.left_over() if run.id != but]
+
+
 def is_old(known: RunResult) -> bool:
     """Tell whether the run was begun so long ago that it dials nobody unless it is named."""
     return datetime.now(UTC) - known.run.started_at > OLD
+
+
+async def _opened(journal: Journal, run_id: str | None, numbers: Sequence[str]) -> RunRecord | None:
+    """Open the run, or the latest that nobody works on; None when there is none, or nothing to do in it."""
+    if run_id is not None:
+        return await journal.open_run(run_id) if numbers or _has_work(journal, _known(journal, run_id)) else None
+    locked: dict[str, RunLocked] = {}
+    while (found := journal.latest_unfinished(or_in_doubt=bool(numbers), but=locked)) is not None:
+        try:
+            return await journal.open_run(found)
+        except RunLocked as error:
+            locked[found] = error
+    if locked:
+        raise next(iter(locked.values()))  # the latest one's
+    return None
 
 
 def _known(journal: Journal, run_id: str) -> RunResult:
@@ -71,15 +91,6 @@ def _known(journal: Journal, run_id: str) -> RunResult:
 
 def _has_work(journal: Journal, known: RunResult) -> bool:
     return not known.run.finished or bool(known.stats.uncertain) or journal.owes_document(known.run.id)
-
-
-def _as_told(journal: Journal, known: RunResult, *, hang_up: bool) -> tuple[Settings, Order]:
-    from concierge_calls.settings.loading import load
-
-    told = dict(journal.options(known.run.id))
-    allow_redial = bool(told.pop("allow_redial", False))
-    settings = load(told | {"max_concurrent": known.run.max_concurrent})
-    return settings, Order(rows=(), source=known.run.source, allow_redial=allow_redial, hang_up=hang_up)
 
 
 def _read(phones: Iterable[str], region: str) -> list[str]:
@@ -103,6 +114,6 @@ async def _in_doubt(journal: Journal, record: RunRecord, numbers: Iterable[str])
                 f"Run {record.id} has no call to {number} that is uncertain, so nobody was dialled;"
                 f" see how it went: concierge-calls show {record.id}"
             )
-        if (reason := journal.why_not(number, record.id)) is not None:
-            raise UsageError(f"{number} is not dialled again, and nobody was dialled. {reason.message}")
+        if journal.dead_holder(number, but=record.id) is None:  # else Vapi is asked before that is decided
+            refuse_if_held(journal, number, record.id)
     return [uncertain[number] for number in numbers]

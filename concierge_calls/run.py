@@ -14,7 +14,7 @@ from concierge_calls.draft import PYTHON, Order, rows_of, write_down
 from concierge_calls.errors import IllegalTransition, JournalError, JournalFull, NobodyDialled, RunInterrupted
 from concierge_calls.journal import Attempt, HistoryRow, Journal, RunRecord
 from concierge_calls.lines import Lines
-from concierge_calls.looking import look_after_dead_runs, look_for
+from concierge_calls.looking import check_again, look_at, look_for
 from concierge_calls.models import (
     CallEvent,
     CallRequest,
@@ -90,7 +90,8 @@ class Run:
     async def connected(self) -> AsyncIterator[None]:
         """Open the way to those who are called and read what can be read before the first dial.
 
-        Where nobody is left to call, nobody is asked. Raises BackendUnreachable and RunRefused.
+        Where nobody is left to call, nobody is asked. Raises BackendUnreachable and RunRefused, and UsageError for a
+        number that is to be dialled again and is on the line in another run.
         """
         if not self._asks_vapi():
             yield
@@ -98,6 +99,7 @@ class Run:
         async with routing.backend(self.settings, simulate=self._order.simulate) as backend:
             self.identity = await backend.check()
             self._backend = backend
+            await check_again(self._journal, self.id, self.again, self._look_at)
             yield
 
     async def start(
@@ -105,9 +107,9 @@ class Run:
     ) -> RunResult:
         """Call everybody, while connected, and return the result; `on_caller` is handed who can be told to stop.
 
-        Before that, Vapi is asked for what dead processes left. Raises NobodyDialled when it was told so before the
-        first dial, and then no run is kept; JournalFull when there is too little room on the disk for the results;
-        RunInterrupted when it filled up since, or when the journal cannot be written any more.
+        Raises NobodyDialled when it was told so before the first dial, and then no run is kept; JournalFull when there
+        is too little room on the disk for the results; RunInterrupted when it filled up since, or when the journal
+        cannot be written any more. Until then nothing of a run that was begun before has changed.
         """
         observer = harmless(observer)
         if self._backend is None:
@@ -117,7 +119,9 @@ class Run:
         await self._record.keep_room(self.settings.max_concurrent)
         await self._look(self._backend, observer)
         lines = Lines(self.settings.max_concurrent)
-        caller = Caller(self._record, self._backend, lines, self._rules(), observer=observer, on_error=on_error)
+        caller = Caller(
+            self._record, self._backend, lines, self._rules(), observer=observer, on_error=on_error, look=self._look_at
+        )
         on_caller(caller)  # from here on whoever is told to stop leaves a run that can be resumed
         fresh = await self._begin(observer)
         await _kept(caller.call_all())
@@ -150,13 +154,15 @@ class Run:
         return bool(left or (self.begun and (stats.in_progress or stats.uncertain)))
 
     async def _look(self, backend: Backend, observer: Observer) -> None:
-        if not self.simulated:
-            await look_after_dead_runs(self._journal, self.id, backend)
         if not self.dials:
             self._record.dial_nobody()
         if self.again:
             for row, attempt, placed in await look_for(self._record, self.again, backend):
                 self._tell(row, observer, request=attempt.asked, call_id=placed.call_id)
+
+    async def _look_at(self, run_id: str) -> None:
+        if self._backend is not None:
+            await look_at(self._journal, run_id, self.settings, self._backend)
 
     def _rules(self) -> Rules:
         simulate = self._order.simulate
@@ -168,6 +174,7 @@ class Run:
 
     async def _begin(self, observer: Observer) -> bool:
         if self.begun:
+            await self._record.take_up()
             return False
         started = await self._record.start()
         self.begun = True

@@ -45,7 +45,7 @@ real_run() { # a simulated run cannot be resumed
 needs_a_look() { # names and reasons are other people's text: no control characters, no whole phone numbers in a mail
     [ -f "$document" ] && command -v jq >/dev/null && jq -r '
         def plain: gsub("\\p{C}+"; " ") | gsub("[+(]{0,2}[0-9]([ ().\\-/]{0,3}[0-9]){8,}"; "(number)");
-        ["duplicate", "called_lately", "do_not_call", "on_the_line"] as $on_purpose
+        ["duplicate", "called_lately", "do_not_call"] as $on_purpose
         | .results[]
         | select((.status | IN("error", "timeout", "uncertain", "cancelled"))
             or (.status == "skipped" and (.error.code | IN($on_purpose[]) | not)))

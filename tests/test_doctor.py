@@ -237,7 +237,7 @@ def test_runs_and_calls_that_want_a_look_are_named_up_to_three_of_each() -> None
     facts = JournalFacts(path=Path("journal.db"), unfinished=runs, unended=(UnendedCall("c-1", "run-9"),))
     kept = f"Runs are kept in journal.db, by SQLite {sqlite3.sqlite_version}."
     named = " ".join(
-        f"Run run-{n} of movers.csv is unfinished; finish it with: concierge-calls resume run-{n}." for n in (1, 2, 3)
+        f"Run run-{n} of movers.csv is unfinished; to finish it: concierge-calls resume run-{n}." for n in (1, 2, 3)
     )
     unended = (
         "Call c-1 of run run-9 did not end although it was hung up, and may still be on the line; "
@@ -250,6 +250,19 @@ def test_runs_and_calls_that_want_a_look_are_named_up_to_three_of_each() -> None
     )
     only = JournalFacts(path=Path("journal.db"), unfinished=runs[:1], unended=facts.unended)
     assert house.journal(only, ended={"c-1"}) == Check("journal", State.OK, f"{kept} {running}")
+
+
+def test_a_run_that_is_left_over_is_named_with_whom_a_resume_would_also_call_or_what_it_would_write() -> None:
+    unfinished = UnfinishedRun("run-1", "movers.csv", is_worked_on=False, left=1_200)
+    facts = JournalFacts(path=Path("journal.db"), unfinished=(unfinished,), unwritten=("run-2",))
+
+    assert house.journal(facts, ended=()) == Check(
+        "journal",
+        State.WARNING,
+        f"Runs are kept in journal.db, by SQLite {sqlite3.sqlite_version}. Run run-1 of movers.csv is unfinished; to"
+        " finish it, which also calls the 1,200 providers left in it: concierge-calls resume run-1. The document of"
+        " run run-2 was never written; to have it written: concierge-calls resume run-2.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,15 @@ from concierge_calls.cli.running import called
 from concierge_calls.cli.signals import INTERRUPTED, Stopper, stoppable
 from concierge_calls.dialer import LOOK_AFTER
 from concierge_calls.display import Display, Verbosity, chosen
+from concierge_calls.journal import to_resume
 from concierge_calls.models import CallState, Format, RunResult
 from concierge_calls.output import Output
 from concierge_calls.plain import count, shown
 from concierge_calls.ranking import heard
-from concierge_calls.resuming import continued
+from concierge_calls.resuming import continued, left_over
 from concierge_calls.run import Run
+
+MOST_NAMED = 3  # other runs that are left over
 
 
 async def finish_run(
@@ -37,7 +40,7 @@ async def finish_run(
         async with continued(run_id, again=again, hang_up=hang_up) as run:
             if run is None:
                 if verbosity > Verbosity.QUIET:
-                    screen.say("There is nothing to finish.")
+                    screen.say("There is nothing to finish.", *_left_over(run_id, but=run_id))
                 return 0
             known = run.result().run
             output = Output.chosen(target or known.output, known.source, format_ or known.format)
@@ -52,7 +55,7 @@ async def finish_run(
             if result is None:
                 screen.say("Nobody was dialled.")
                 return DECLINED
-            return await conclude(
+            code = await conclude(
                 result,
                 run.line_times(),
                 output,
@@ -61,6 +64,9 @@ async def finish_run(
                 published=run.document_is_out,
                 interrupted=stopper.was_asked,
             )
+            if verbosity > Verbosity.QUIET:
+                screen.say(*_left_over(run_id, but=run.id))
+            return code
 
 
 async def _finished(
@@ -102,6 +108,18 @@ def _before_resuming(run: Run, counts: Mapping[CallState, int]) -> Iterator[str]
         yield _how_long(counts[CallState.DIALING])
     if not (left and run.dials):  # else the prompt says it
         yield from host(run.settings)
+
+
+def _left_over(named: str | None, *, but: str | None) -> Iterator[str]:
+    # Whoever names a run is done with it; whoever names none takes this for the end of all of them.
+    runs = [] if named else left_over(but=but)
+    for run in runs[:MOST_NAMED]:
+        if run.finished:
+            yield to_resume(f"The document of run {run.id} was never written; to have it written", run.id, run.left)
+        else:
+            yield to_resume(f"Run {run.id} too is unfinished; to finish it", run.id, run.left)
+    if (more := len(runs) - MOST_NAMED) > 0:
+        yield f"So it is with {count(more, 'more run', 'more runs')}; see: concierge-calls runs"
 
 
 def _left_alone(known: RunResult, left: int) -> str:

@@ -47,6 +47,7 @@ class UnfinishedRun:
     id: str
     source: str
     is_worked_on: bool  # a process is at it now
+    left: int = 0  # providers whom nobody has called yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +65,5 @@ class JournalFacts:
     path: Path
     fault: JournalError | None = None  # why it cannot be used
     unfinished: tuple[UnfinishedRun, ...] = ()
+    unwritten: tuple[str, ...] = ()  # finished runs that nobody works on, whose document was never written
     unended: tuple[UnendedCall, ...] = ()

@@ -11,6 +11,7 @@ from concierge_calls import routing
 from concierge_calls.doctor.check import Check, State, shown
 from concierge_calls.doctor.facts import JournalFacts, SettingsFacts, UnfinishedRun
 from concierge_calls.errors import UsageError
+from concierge_calls.journal import to_resume
 from concierge_calls.plain import masked
 from concierge_calls.settings.fields import SETTINGS
 
@@ -33,6 +34,7 @@ def journal(found: JournalFacts, ended: Collection[str]) -> Check:
         return Check("journal", State.WRONG, found.fault.message)
     worth_a_look = [
         *_named([_unfinished(run) for run in found.unfinished if not run.is_worked_on], "runs"),
+        *_named([_unwritten(run_id) for run_id in found.unwritten], "runs"),
         *_named([_unended(call.id, call.run_id) for call in found.unended if call.id not in ended], "calls"),
     ]
     running = [f"Run {run.id} is being worked on now." for run in found.unfinished if run.is_worked_on]
@@ -42,7 +44,11 @@ def journal(found: JournalFacts, ended: Collection[str]) -> Check:
 
 
 def _unfinished(run: UnfinishedRun) -> str:
-    return f"Run {run.id} of {shown(run.source)} is unfinished; finish it with: concierge-calls resume {run.id}."
+    return f"{to_resume(f'Run {run.id} of {shown(run.source)} is unfinished; to finish it', run.id, run.left)}."
+
+
+def _unwritten(run_id: str) -> str:
+    return f"{to_resume(f'The document of run {run_id} was never written; to have it written', run_id, 0)}."
 
 
 def _unended(call_id: str, run_id: str) -> str:

@@ -202,11 +202,13 @@ def _read_journal(path: Path) -> JournalFacts:
     with Journal(path) as journal:
         latest = list(islice(journal.runs(), MOST_RUNS))
         unfinished = tuple(
-            UnfinishedRun(run.id, run.source, is_worked_on=journal.is_worked_on(run.id))
-            for run, _ in latest
+            UnfinishedRun(run.id, run.source, journal.is_worked_on(run.id), stats.pending + stats.not_called)
+            for run, stats in latest
             if not run.finished
         )
-        return JournalFacts(path=path, unfinished=unfinished, unended=tuple(_unended(journal, latest)))
+        unwritten = tuple(run.id for run in journal.left_over() if run.finished)
+        unended = tuple(_unended(journal, latest))
+        return JournalFacts(path=path, unfinished=unfinished, unwritten=unwritten, unended=unended)
 
 
 def _unended(journal: Journal, latest: list[tuple[RunInfo, RunStats]]) -> Iterator[UnendedCall]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -91,6 +91,17 @@ class Claim:
     attempt: Attempt | None
     skipped: Sequence[tuple[HistoryRow, CallRequest, Reason]] = field(default=(), repr=False)
     event: HistoryRow | None = None  # with an attempt: that it is dialling
+    unsure: Collection[str] = ()  # dead runs to be looked at, for which rows wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOver:
+    """A run that nobody works on and a resume would finish."""
+
+    id: str
+    source: str
+    finished: bool  # only its document was never written
+    left: int  # providers whom nobody has called yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

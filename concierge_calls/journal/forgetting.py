@@ -25,11 +25,13 @@ from functools import partial
 from typing import Any
 
 from concierge_calls.errors import JournalError, NoSuchRun
+from concierge_calls.journal.directions import to_resume
 from concierge_calls.journal.entries import Clock
 from concierge_calls.journal.faults import explained
+from concierge_calls.journal.guards import LEFT_IN
 from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.opening import open_for_writing
-from concierge_calls.journal.reading import LATEST_EVENT, PAGE, Reader, info_of
+from concierge_calls.journal.reading import PAGE, Reader, info_of
 from concierge_calls.journal.rows import dump, dump_outcome, dump_request, load_request, load_result, to_text
 from concierge_calls.journal.writer import Writer
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, Provider, Reason, RunInfo, ServiceRequest
@@ -39,6 +41,8 @@ FORGOTTEN = "(forgotten)"
 _NEVER_CALLED = Reason("forgotten", "The run was forgotten before this provider was called.")
 # A call that is uncertain has been looked for in vain; to wait for it would be to keep the run for ever.
 _OPEN_CALLS = "SELECT count(*) AS calls FROM rows WHERE run_id = ? AND state IN ('dialing', 'placed', 'ended')"
+
+_LATEST_OF_A_CALL = "SELECT at FROM history WHERE run_id = ? AND idx IS NOT NULL ORDER BY seq DESC LIMIT 1"
 
 
 class Forgetting:
@@ -51,9 +55,9 @@ class Forgetting:
         self._clock = clock
 
     def ended_before(self, moment: datetime) -> Iterator[RunInfo]:
-        """The runs that ended before then and have something left to forget, newest first.
+        """The runs whose last call was before then and that have something left to forget, newest first.
 
-        A run whose process died ended with the last thing that happened in it.
+        A run in which nothing ever happened to a provider counts from its own end.
         """
         for run in self._reader.runs():
             if not _is_done(run) and self._end(run) < to_text(moment):
@@ -116,16 +120,13 @@ class Forgetting:
             return
         if calls := self._reader.fetch(_OPEN_CALLS, run["id"])[0]["calls"]:
             has = "a call" if calls == 1 else f"{calls:,} calls"
-            raise JournalError(
-                f"Run {run['id']} has {has} on the line, without its result or in doubt, so it is not forgotten; "
-                f"finish it first: concierge-calls resume {run['id']}"
-            )
+            kept = f"Run {run['id']} has {has} on the line, without its result or in doubt, so it is not forgotten"
+            left = self._reader.fetch(LEFT_IN, run["id"])[0][0]
+            raise JournalError(to_resume(f"{kept}; finish it first", run["id"], left))
 
     def _end(self, run: sqlite3.Row) -> str:
-        if run["ended_at"]:
-            return str(run["ended_at"])
-        latest = self._reader.fetch(LATEST_EVENT, run["id"])
-        return str(latest[0]["at"] if latest else run["started_at"])
+        latest = self._reader.fetch(_LATEST_OF_A_CALL, run["id"])
+        return str(latest[0]["at"] if latest else run["ended_at"] or run["started_at"])
 
     def _somebody_works(self) -> bool:
         folder = self._reader.path.parent

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
 
+from concierge_calls.journal.directions import to_resume
 from concierge_calls.journal.rows import moment, to_text
 from concierge_calls.models import Reason
+
+ON_THE_LINE = "on_the_line"  # the code of the one reason that a look at Vapi may lift
+LEFT_IN = "SELECT count(*) FROM rows WHERE run_id = ? AND state = 'pending'"
+
+Guard = Callable[[sqlite3.Connection, str], Reason | str | None]  # as `held_back` is, for one run
 
 
 def why_not(db: sqlite3.Connection, number: str, run_id: str, redial_after: datetime | None) -> Reason | None:
@@ -16,10 +23,26 @@ def why_not(db: sqlite3.Connection, number: str, run_id: str, redial_after: date
     if since := do_not_call_since(db, number):
         return asked_not_to_be_called(since)
     if holder := on_the_line(db, number, run_id):
-        return still_on_the_line(holder)
+        return still_on_the_line(holder, left_in(db, holder))
     if redial_after and (called := called_since(db, number, redial_after, run_id)):
         return called_lately(*called)
     return None
+
+
+def held_back(
+    db: sqlite3.Connection,
+    number: str,
+    *,
+    run_id: str,
+    redial_after: datetime | None,
+    is_doubted: Callable[[str], bool],
+) -> Reason | str | None:
+    """Why this run must not call the number now, or the doubted run that is to be looked at before that is known."""
+    reason = why_not(db, number, run_id, redial_after)
+    if reason is None or reason.code != ON_THE_LINE:
+        return reason
+    holder = on_the_line(db, number, run_id)
+    return holder if holder is not None and is_doubted(holder) else reason
 
 
 def asked_not_to_be_called(since: datetime) -> Reason:
@@ -27,11 +50,10 @@ def asked_not_to_be_called(since: datetime) -> Reason:
     return Reason("do_not_call", f"They asked on {since.astimezone():%Y-%m-%d} not to be called.")
 
 
-def still_on_the_line(run_id: str) -> Reason:
-    """The reason not to call a number that another run may have on the line."""
+def still_on_the_line(run_id: str, left: int) -> Reason:
+    """The reason not to call a number that another run may have on the line, in which so many are left to call."""
     return Reason(
-        "on_the_line",
-        f"Run {run_id} has this number on the line; to follow it to its end: concierge-calls resume {run_id}",
+        ON_THE_LINE, to_resume(f"Run {run_id} has this number on the line; to follow it to its end", run_id, left)
     )
 
 
@@ -81,11 +103,6 @@ def called_since(db: sqlite3.Connection, number: str, since: datetime, but: str)
     return None
 
 
-def holders(db: sqlite3.Connection, run_id: str) -> list[str]:
-    """The other real runs that may have a number on the line which this run is still to call."""
-    sql = """
-        SELECT DISTINCT attempts.run_id FROM attempts JOIN rows ON rows.number = attempts.number
-        WHERE attempts.state IN ('dialing', 'placed') AND NOT attempts.simulated AND attempts.run_id <> ?
-            AND rows.run_id = ? AND rows.state IN ('pending', 'uncertain')
-    """
-    return [str(other) for (other,) in db.execute(sql, (run_id, run_id)).fetchall()]
+def left_in(db: sqlite3.Connection, run_id: str) -> int:
+    """How many providers of the run nobody has called yet, whom a resume by name calls."""
+    return int(db.execute(LEFT_IN, (run_id,)).fetchall()[0][0])

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from concierge_calls.errors import IllegalTransition, JournalError, JournalFull
-from concierge_calls.journal import transitions
+from concierge_calls.journal import guards, sittings, transitions
 from concierge_calls.journal.entries import Attempt, Claim, Clock, HistoryRow
-from concierge_calls.journal.lock import RunLock
+from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.reading import Reader
 from concierge_calls.journal.room import Room
 from concierge_calls.journal.rows import dump, dump_request, event, to_text
@@ -39,6 +39,7 @@ class RunRecord:
         self._clock = clock
         self._sitting_since = clock.monotonic()
         self._room: Room | None = None
+        self._taken_up = False
         self._dials = True
         self._again: deque[Attempt] = deque()  # in doubt, and to be dialled once more
 
@@ -63,6 +64,14 @@ class RunRecord:
         """Begin the run: from now on it is listed, and can be resumed."""
         self._sitting_since = self._clock.monotonic()
         return await self._writer.write(partial(_start, run_id=self.id, at=to_text(self._clock.now())))
+
+    async def take_up(self) -> None:
+        """Begin to work on a run that an earlier process began, whose document is owed again; once is enough."""
+        if not self._taken_up:
+            self._sitting_since = self._clock.monotonic()
+            at = to_text(self._clock.now())
+            await self._writer.write(partial(sittings.take_up, run_id=self.id, at=at))
+            self._taken_up = True
 
     async def discard(self) -> None:
         """Forget a run that has dialled nobody, draft or not, altogether."""
@@ -92,12 +101,15 @@ class RunRecord:
 
     # — calling —
 
-    async def claim(self, *, redial_after: datetime | None, at: datetime | None = None) -> Claim:
+    async def claim(
+        self, *, redial_after: datetime | None, at: datetime | None = None, believed: Collection[str] | None = None
+    ) -> Claim:
         """Dial the lowest pending row that no guard holds back; rows that one holds back are skipped.
 
         With neither an attempt nor a skipped row nobody is left to dial. A number counts as called lately when another
         run called it after `redial_after`; None switches that guard off. `at` is the time in the backend's clock, for
-        whoever has to look for the call later; this machine's stands in for it.
+        whoever has to look for the call later; this machine's stands in for it. A row whose number is on the line in
+        a run that nobody works on waits for a look at that run, unless it is among those `believed`; None: all are.
         """
         now = self._clock.now()
         if self._room is not None and self.lacks_room and not await asyncio.to_thread(self._room.take_again):
@@ -105,13 +117,16 @@ class RunRecord:
         try:
             if (again := await self._claim_again(at or now)) is not None or not self._dials:
                 return again or Claim(attempt=None)
-            return await self._claimed(
-                partial(transitions.claim, run_id=self.id, at=at or now, redial_after=redial_after, now=now)
-            )
+            is_doubted = partial(self._is_doubted, believed)
+            guard = partial(guards.held_back, run_id=self.id, redial_after=redial_after, is_doubted=is_doubted)
+            return await self._claimed(partial(transitions.claim, run_id=self.id, at=at or now, now=now, guard=guard))
         except JournalFull:
             if not self.lacks_room:
                 raise
             return Claim(attempt=None)
+
+    def _is_doubted(self, believed: Collection[str] | None, run_id: str) -> bool:
+        return believed is not None and run_id not in believed and not is_held(self._reader.path.parent, run_id)
 
     async def redial(self, attempt: Attempt, *, at: datetime | None = None) -> Claim | Reason:
         """Dial an uncertain row once more, because the user asked for its number; or why that cannot be."""
@@ -197,7 +212,7 @@ class RunRecord:
         worked, self._sitting_since = now - self._sitting_since, now
         return await self._writer.write(
             partial(
-                _finish,
+                sittings.finish,
                 run_id=self.id,
                 finished=finished,
                 stopped=stopped,
@@ -208,7 +223,7 @@ class RunRecord:
 
     def document_is_out(self) -> None:
         """Keep that the run's document was written, so that no resume owes it any more."""
-        self._writer.submit(partial(_document_is_out, run_id=self.id)).result()
+        self._writer.submit(partial(sittings.document_is_out, run_id=self.id)).result()
 
     async def _move(self, transition: Callable[..., T], attempt: Attempt, **facts: object) -> T:
         return await self._writer.write(partial(transition, attempt=attempt, now=self._clock.now(), **facts))
@@ -221,16 +236,6 @@ class RunRecord:
         reason = Reason("not_sent", "The run was interrupted before the request left.")
         with suppress(JournalError):
             self._writer.submit(partial(transitions.void, attempt=attempt, reason=reason, now=self._clock.now()))
-
-
-def owe_document(db: sqlite3.Connection, run_id: str) -> None:
-    """Keep that the run's document is still to be written, if it was told where."""
-    sql = "UPDATE runs SET about = json_set(about, '$.owed', json_extract(about, '$.output') IS NOT NULL) WHERE id = ?"
-    db.execute(sql, (run_id,))
-
-
-def _document_is_out(db: sqlite3.Connection, run_id: str) -> None:
-    db.execute("UPDATE runs SET about = json_set(about, '$.owed', 0) WHERE id = ?", (run_id,))
 
 
 def _add(db: sqlite3.Connection, run_id: str, requests: Sequence[CallRequest], at: str) -> None:
@@ -283,16 +288,3 @@ def _counts(db: sqlite3.Connection, run_id: str) -> Mapping[CallState, int]:
     return dict.fromkeys(CallState, 0) | {
         CallState(state): rows for state, rows in db.execute(sql, (run_id,)).fetchall()
     }
-
-
-def _finish(
-    db: sqlite3.Connection, run_id: str, finished: bool, stopped: Reason | None, worked_ms: int, at: str
-) -> HistoryRow:
-    sql = """
-        UPDATE runs SET finished = ?, stopped = ?, ended_at = ?, worked_ms = worked_ms + ?, sitting_since = NULL
-        WHERE id = ? AND NOT draft
-    """
-    values = (finished, None if stopped is None else dump(stopped), at, worked_ms, run_id)
-    if db.execute(sql, values).rowcount != 1:
-        raise IllegalTransition(f"Run {run_id} has not begun, so it cannot end; this is a bug, please report it.")
-    return transitions.last_event(db)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,15 +15,26 @@ from typing import Any, Self
 
 from concierge_calls.errors import NoSuchRun
 from concierge_calls.journal import figures, guards, transitions
-from concierge_calls.journal.entries import SYSTEM_CLOCK, Clock, DoNotCall, HistoryRow, LineSpan, NewRun, Owner
+from concierge_calls.journal.entries import (
+    SYSTEM_CLOCK,
+    Clock,
+    DoNotCall,
+    HistoryRow,
+    LeftOver,
+    LineSpan,
+    NewRun,
+    Owner,
+)
 from concierge_calls.journal.faults import explained
 from concierge_calls.journal.forgetting import Forgetting, is_forgotten
 from concierge_calls.journal.live import live_events
 from concierge_calls.journal.lock import RunLock, is_held
+from concierge_calls.journal.looks import Look, lock_for_a_look, no_look
 from concierge_calls.journal.opening import open_for_reading, open_for_writing
-from concierge_calls.journal.reading import LATEST_EVENT, PAGE, Reader, Results, info_of, options_of, worked_ms
-from concierge_calls.journal.record import RunRecord, owe_document
+from concierge_calls.journal.reading import PAGE, Reader, Results, info_of, options_of
+from concierge_calls.journal.record import RunRecord
 from concierge_calls.journal.rows import dump, moment, to_text
+from concierge_calls.journal.sittings import owe_document
 from concierge_calls.journal.writer import Writer
 from concierge_calls.models import CallEvent, Reason, RunInfo, RunResult, RunStats
 
@@ -70,22 +82,45 @@ class Journal:
         """A new run, which nobody sees until it is started, and which is swept when this process dies before that."""
         now = self._clock.now()
         run_id = f"{now:%Y%m%d}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(8))}"
-        return await self._locked(run_id, partial(_draft, run_id=run_id, new=new, at=to_text(now)))
-
-    async def open_run(self, run_id: str) -> RunRecord:
-        """A run to be resumed; raises NoSuchRun, and RunLocked while another process works on it."""
-        if self._reader.run(run_id)["draft"]:
-            raise NoSuchRun(f"Run {run_id} never began; see: concierge-calls runs")
-        return await self._locked(run_id, partial(_take_up, run_id=run_id, at=to_text(self._clock.now())))
-
-    async def _locked(self, run_id: str, operation: Callable[[sqlite3.Connection], None]) -> RunRecord:
         lock = RunLock(self.path.parent, run_id)
         try:
-            await self._writer.write(operation)
+            await self._writer.write(partial(_draft, run_id=run_id, new=new, at=to_text(now)))
         except BaseException:
             lock.release()
             raise
         return RunRecord(run_id, self._writer, self._reader, lock, self._clock)
+
+    async def open_run(self, run_id: str) -> RunRecord:
+        """A run to be resumed, of which nothing has changed until it is taken up.
+
+        Waits while somebody only looks at it. Raises NoSuchRun, and RunLocked while another process works on it.
+        """
+        if self._reader.run(run_id)["draft"]:
+            raise NoSuchRun(f"Run {run_id} never began; see: concierge-calls runs")
+        lock = RunLock(self.path.parent, run_id)
+        try:
+            await no_look(self.path.parent, run_id)
+            self._refuse_forgotten(run_id)
+        except BaseException:
+            lock.release()
+            raise
+        return RunRecord(run_id, self._writer, self._reader, lock, self._clock)
+
+    def _refuse_forgotten(self, run_id: str) -> None:
+        if is_forgotten(self._reader.run(run_id)):
+            raise NoSuchRun(f"Run {run_id} was forgotten, so nothing of it can be resumed; see: concierge-calls runs")
+
+    @asynccontextmanager
+    async def looking_at(self, run_id: str) -> AsyncIterator[Look]:
+        """Look at a run from outside, and keep work and other looks from it meanwhile.
+
+        Waits while somebody else looks. Raises RunLocked when a process works on the run.
+        """
+        lock = await lock_for_a_look(self.path.parent, run_id)
+        try:
+            yield Look(run_id, self._writer, self._clock)
+        finally:
+            lock.release()
 
     # — runs to look at —
 
@@ -98,8 +133,12 @@ class Journal:
         for row in self._reader.runs():
             yield info_of(row), self._reader.stats(row)
 
-    def latest_unfinished(self, owner: Owner | str = Owner.CLI, *, or_in_doubt: bool = False) -> str | None:
+    def latest_unfinished(
+        self, owner: Owner | str = Owner.CLI, *, or_in_doubt: bool = False, but: Collection[str] = ()
+    ) -> str | None:
         """The latest run of this owner that began and is not finished; or, if asked for, that has a call in doubt.
+
+        Those in `but` are passed over.
 
         The very latest run of all is not finished either while its document was not written; an older one's may have
         been replaced by a later run's since.
@@ -113,11 +152,25 @@ class Journal:
                     WHERE NOT later.draft AND (later.started_at, later.id) > (runs.started_at, runs.id)
                 ))
             )
+            AND id NOT IN (SELECT value FROM json_each(?))
             ORDER BY started_at DESC, id DESC LIMIT 1
         """
-        for row in self._reader.fetch(sql, owner, or_in_doubt):
+        for row in self._reader.fetch(sql, owner, or_in_doubt, json.dumps(list(but))):
             return str(row["id"])
         return None
+
+    def left_over(self, owner: Owner | str = Owner.CLI) -> list[LeftOver]:
+        """The latest 100 runs of this owner that are unfinished or owe their document, but those that are worked on."""
+        sql = """
+            SELECT *, (SELECT count(*) FROM rows WHERE run_id = runs.id AND state = 'pending') AS waiting FROM runs
+            WHERE NOT draft AND owner = ? AND (NOT finished OR json_extract(about, '$.owed') = 1)
+            ORDER BY started_at DESC, id DESC LIMIT ?
+        """
+        return [
+            LeftOver(id=run.id, source=run.source, finished=run.finished, left=row["waiting"])
+            for row in self._reader.fetch(sql, owner, PAGE)
+            if not self.is_worked_on((run := info_of(row)).id)
+        ]
 
     def owes_document(self, run_id: str) -> bool:
         """Whether the run was to write a document and has not; raises NoSuchRun."""
@@ -170,10 +223,15 @@ class Journal:
         with explained(self.path):
             return guards.on_the_line(self._guarding, number, but)
 
-    def holders(self, run_id: str) -> list[str]:
-        """The other real runs that may have a number on the line which this run is still to call."""
+    def dead_holder(self, number: str, *, but: str) -> str | None:
+        """The real run, other than `but`, that may have the number on the line, if nobody works on that run."""
+        holder = self.on_the_line(number, but=but)
+        return None if holder is None or self.is_worked_on(holder) else holder
+
+    def left_in(self, run_id: str) -> int:
+        """How many providers of the run nobody has called yet, whom a resume by name calls."""
         with explained(self.path):
-            return guards.holders(self._guarding, run_id)
+            return guards.left_in(self._guarding, run_id)
 
     def called_since(self, number: str, since: datetime, *, but: str = "") -> tuple[str, datetime] | None:
         """The real run, other than `but`, that called the number last since then, and when."""
@@ -216,14 +274,3 @@ def _draft(db: sqlite3.Connection, run_id: str, new: NewRun, at: str) -> None:
     """
     db.execute(sql, (run_id, new.owner, new.simulated, new.via, new.max_concurrent, at, dump(about)))
     owe_document(db, run_id)
-
-
-def _take_up(db: sqlite3.Connection, run_id: str, at: str) -> None:
-    owe_document(db, run_id)
-    # A sitting that was killed never said how long it was; its last event is the best that is known.
-    run = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchall()[0]
-    if is_forgotten(run):
-        raise NoSuchRun(f"Run {run_id} was forgotten, so nothing of it can be resumed; see: concierge-calls runs")
-    latest = db.execute(LATEST_EVENT, (run_id,)).fetchall()[0]["at"]
-    sql = "UPDATE runs SET worked_ms = ?, sitting_since = ? WHERE id = ? AND sitting_since IS NOT NULL"
-    db.execute(sql, (worked_ms(run, latest), at, run_id))

@@ -148,9 +148,9 @@ BEGIN
     INSERT INTO history (run_id, idx, kind, at) VALUES (NEW.run_id, NEW.idx, 'call.' || NEW.last_status, NEW.since);
 END;
 
--- A run in which something moves is being worked on again, whoever forgot to say so.
+-- A run in which something moves is being worked on again, whoever forgot to say so, unless it is only looked at.
 CREATE TRIGGER IF NOT EXISTS wake_run AFTER UPDATE OF state ON rows
 BEGIN
     UPDATE runs SET finished = 0, ended_at = NULL, stopped = NULL, sitting_since = NEW.since
-    WHERE id = NEW.run_id AND ended_at IS NOT NULL;
+    WHERE id = NEW.run_id AND ended_at IS NOT NULL AND json_extract(about, '$.looked_at') IS NULL;
 END;

@@ -39,18 +39,23 @@ class _Known(NamedTuple):
 _NOTHING = _Known()
 
 
-def claim(db: sqlite3.Connection, run_id: str, at: datetime, redial_after: datetime | None, now: datetime) -> Claim:
-    """Dial the run's lowest pending row that no guard holds back."""
+def claim(db: sqlite3.Connection, run_id: str, at: datetime, now: datetime, guard: guards.Guard) -> Claim:
+    """Dial the run's lowest pending row that the guard does not hold back; one that waits for a look stays pending."""
     _must_have_begun(db, run_id)
     skipped: list[tuple[HistoryRow, CallRequest, Reason]] = []
-    while len(skipped) < MOST_SKIPPED and (asked := _lowest_pending(db, run_id)):
-        reason = guards.why_not(db, _number(asked), run_id, redial_after)
-        if reason is None:
+    unsure, after = set[str](), -1
+    while len(skipped) < MOST_SKIPPED and (asked := _lowest_pending(db, run_id, after)):
+        held_back = guard(db, _number(asked))
+        if held_back is None:
             attempt = _new_attempt(db, run_id, asked, at, now)
             _move_row(db, attempt, (CallState.PENDING,), CallState.DIALING, now)
-            return Claim(attempt=attempt, skipped=skipped, event=last_event(db))
-        skipped.append((_skip(db, run_id, asked, reason, now), asked, reason))
-    return Claim(attempt=None, skipped=skipped)
+            return Claim(attempt=attempt, skipped=skipped, event=last_event(db), unsure=unsure)
+        if isinstance(held_back, Reason):
+            skipped.append((_skip(db, run_id, asked, held_back, now), asked, held_back))
+        else:
+            unsure.add(held_back)
+            after = asked.index
+    return Claim(attempt=None, skipped=skipped, unsure=unsure)
 
 
 def redial(db: sqlite3.Connection, attempt: Attempt, at: datetime, now: datetime) -> Claim | Reason:
@@ -167,9 +172,9 @@ def _must_have_begun(db: sqlite3.Connection, run_id: str) -> None:
         raise IllegalTransition(f"Run {run_id} has not begun, so it dials nobody; this is a bug, please report it.")
 
 
-def _lowest_pending(db: sqlite3.Connection, run_id: str) -> CallRequest | None:
-    sql = "SELECT idx, request FROM rows WHERE run_id = ? AND state = 'pending' ORDER BY idx LIMIT 1"
-    for index, request in db.execute(sql, (run_id,)).fetchall():
+def _lowest_pending(db: sqlite3.Connection, run_id: str, after: int) -> CallRequest | None:
+    sql = "SELECT idx, request FROM rows WHERE run_id = ? AND state = 'pending' AND idx > ? ORDER BY idx LIMIT 1"
+    for index, request in db.execute(sql, (run_id, after)).fetchall():
         return load_request(index, request, None)
     return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
+from concierge_calls.journal import to_resume
 from concierge_calls.models import (
     SKIPPED_ON_PURPOSE,
     CallResult,
@@ -102,11 +103,11 @@ def _next_steps(run: RunResult, *, worked_on: bool) -> Iterator[str]:
     if stopped is not None:
         yield f"Stopped: {stopped.message}"
     if stats.uncertain:
-        yield (
+        may_have_rung = (
             f"{count(stats.uncertain, 'phone')} may have rung although nothing was heard of the call;"
-            " nobody is called again by itself. Look them up in Vapi's dashboard, or look once more with:"
-            f" concierge-calls resume {run.run.id}"
+            " nobody is called again by itself. Look them up in Vapi's dashboard, or look once more"
         )
+        yield to_resume(may_have_rung, run.run.id, 0 if run.run.finished else stats.pending + stats.not_called)
     if run.run.finished:
         return
     if worked_on:

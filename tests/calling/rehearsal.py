@@ -7,17 +7,21 @@ import inspect
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from concierge_calls.caller import Caller, Rules
+from concierge_calls.claiming import LookAt
 from concierge_calls.errors import PlacementError
 from concierge_calls.journal import Clock, Journal, NewRun, Owner, RunRecord
 from concierge_calls.lines import Lines
 from concierge_calls.models import (
     CallEvent,
+    CallOutcome,
     CallRequest,
     CallResult,
+    CallStatus,
     Provider,
     ServiceRequest,
 )
@@ -68,6 +72,7 @@ class Rehearsal:
         self.errors: list[tuple[PlacementError, CallRequest, int]] = []
         self.observer: Callable[[CallEvent], object] = self.events.append
         self.on_error: Callable[..., object] = lambda *told: self.errors.append(told)
+        self.look: LookAt | None = None  # what the caller is handed to look at dead runs
         self.broken: Callable[[str], Exception | None] = lambda method: None
         self.backend = FakeBackend(takes or {}, self._committed, self._intended)
         self.run_id = ""
@@ -110,6 +115,7 @@ class Rehearsal:
             Rules(**{"start_interval": 0.0} | rules),
             observer=lambda event: self.observer(event),
             on_error=lambda *told: self.on_error(*told),
+            look=self.look,
             monotonic=loop.time,
         )
 
@@ -118,6 +124,26 @@ class Rehearsal:
         """The run's record, while a caller works with it; nothing in it waits for the clock."""
         loop = cast(VirtualLoop, asyncio.get_running_loop())
         return cast(RunRecord, Watched(self._open[0], loop.clock, lambda method: self.broken(method)))
+
+    async def leave_dead_run(self, rows: Sequence[int]) -> str:
+        """Have another run die with calls to these rows' numbers on the line; returns its id."""
+        journal = Journal(self._path)
+        with cast(VirtualLoop, asyncio.get_running_loop()).clock.writing():
+            record = await self._begun(journal, 1, rows)
+            for number in range(len(rows)):
+                attempt = (await record.claim(redial_after=None)).attempt
+                assert attempt is not None
+                await record.placed(attempt, f"theirs-{number}", self.backend.now())
+        record.close()
+        journal.close()
+        return record.id
+
+    async def note_that_it_is_over(self, run_id: str) -> None:
+        """Have all the calls of that run be over, as a look at the backend finds."""
+        with cast(VirtualLoop, asyncio.get_running_loop()).clock.writing():
+            async with cast(Journal, self._open[1]).looking_at(run_id) as look:
+                for attempt in await look.on_the_line():
+                    await look.ended(attempt, CallOutcome(status=CallStatus.COMPLETED), None)
 
     async def do_not_call(self, row: int) -> None:
         """Have somebody else keep that the number of this row is not to be called."""
@@ -156,12 +182,13 @@ class Rehearsal:
     def _intended(self, key: str) -> bool:
         return any(attempt.withdrawing for attempt in self.attempts() if attempt.key == key)
 
-    async def _begun(self, journal: Journal, lines: int) -> RunRecord:
+    async def _begun(self, journal: Journal, lines: int, rows: Sequence[int] | None = None) -> RunRecord:
         new = NewRun(
             owner=Owner.CLI, via="direct", simulated=False, max_concurrent=lines, source="providers.csv", version="0"
         )
         record = await journal.draft(new)
-        await record.add([_asked(index) for index in range(self._rows)])
+        whom = range(self._rows) if rows is None else rows
+        await record.add([replace(_asked(row), index=index) for index, row in enumerate(whom)])
         await record.start()
         return record
 

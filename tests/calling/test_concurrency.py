@@ -67,7 +67,7 @@ def test_ten_providers_at_five_take_less_than_one_by_one_and_less_than_two_windo
     spans = vapi.spans(whom)
 
     assert run.stats.total == len(run.results) == 10
-    assert (vapi.peak(), run.stats.peak_concurrent) == (5, 5)
+    assert vapi.peak() <= run.stats.peak_concurrent == 5
     assert makespan(spans) < sum(span.length for span in spans)
     assert makespan(spans) < in_windows(spans, 5)
     assert spans[5].start < spans[0].end  # the sixth did not wait for the slowest of five

@@ -150,7 +150,7 @@ def test_a_call_is_not_taken_back_when_that_it_is_to_be_cannot_be_committed(rehe
         run.broken = lambda method: JournalFull("The disk is full.") if method == "withdrawing" else None
         with pytest.raises(ExceptionGroup) as raised:
             await caller.call_all()
-        assert [type(error) for error in raised.value.exceptions] == [JournalFull]
+        assert raised.group_contains(JournalFull)
         await asyncio.sleep(600)
 
     run = rehearse(1, {0: [WAITING]})

@@ -157,7 +157,7 @@ def test_a_run_that_goes_on_takes_lines_and_one_that_was_killed_is_to_be_resumed
     assert during["journal"][1].endswith(f" Run {run_id} is being worked on now.")
     assert after["journal"][0] == "warning"
     assert after["journal"][1].endswith(
-        f" Run {run_id} of providers.csv is unfinished; finish it with: concierge-calls resume {run_id}."
+        f" Run {run_id} of providers.csv is unfinished; to finish it: concierge-calls resume {run_id}."
     )
 
 

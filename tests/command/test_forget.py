@@ -82,6 +82,7 @@ def ended_ago(tmp_path: Path) -> Callable[..., None]:
         for path in (tmp_path / "state").glob("*.db"):
             with closing(sqlite3.connect(path, isolation_level=None)) as db:
                 db.execute("UPDATE runs SET ended_at = ? WHERE id = ?", (moment, run_id))
+                db.execute("UPDATE history SET at = ? WHERE run_id = ?", (moment, run_id))
 
     return move
 

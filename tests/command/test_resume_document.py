@@ -55,7 +55,15 @@ def test_a_later_runs_document_is_not_replaced_by_an_earlier_ones_unless_that_is
     later = json.loads(Path("doc.json").read_text())
     bare = command("resume")
 
-    assert (bare.code, bare.lines) == (0, ["There is nothing to finish."])
+    assert (bare.code, bare.lines) == (
+        0,
+        [
+            "There is nothing to finish.",
+            "The document of run RUN was never written; to have it written: concierge-calls resume RUN",
+        ],
+    )
+    assert unwritten in bare.err
+    assert f"The document of run {unwritten} was never written" in command("doctor", "--json").out
     assert json.loads(Path("doc.json").read_text()) == later
 
     assert command("resume", unwritten).code == 0

@@ -41,9 +41,10 @@ def test_a_number_on_the_line_in_another_run_is_skipped_and_one_that_only_waits_
     [run] = [line.split()[0] for line in command("runs").out.splitlines()]
     second = command("batch", "providers.csv", *more)
 
-    assert (second.code, told(second.document)) == (0, [("skipped", "on_the_line"), ("busy", None)])
+    assert (second.code, told(second.document)) == (3, [("skipped", "on_the_line"), ("busy", None)])
     assert second.document["results"][0]["error"]["message"] == (
-        f"Run {run} has this number on the line; to follow it to its end: concierge-calls resume {run}"
+        f"Run {run} has this number on the line; to follow it to its end, which also calls the 1 provider left in it:"
+        f" concierge-calls resume {run}"
     )
     assert vapi.rang == {FIRST: 1, SECOND: 1}
 
@@ -115,7 +116,7 @@ def test_the_guards_hold_in_a_run_that_has_begun_already(talking: Any, command: 
     killed(talking)
     vapi.options.stuck = {}
     other = command("batch", "providers.csv", "--allow-redial", "--max-concurrent", "1", "-o", "other.json")
-    assert other.code == 0
+    assert other.code == 3
     vapi.hang_up(FIRST)
     resumed = command("resume", "-o", "-")
 
@@ -128,4 +129,13 @@ def test_a_dry_run_shows_who_is_on_the_line_elsewhere_whatever_is_allowed(
 ) -> None:
     planned = command("batch", "providers.csv", "--dry-run", "--allow-redial")
 
-    assert (planned.code, told(planned.document)) == (0, [("skipped", "on_the_line"), ("pending", None)])
+    assert (planned.code, told(planned.document)) == (3, [("skipped", "on_the_line"), ("pending", None)])
+
+
+def test_a_file_of_which_every_number_is_on_the_line_elsewhere_is_3_and_no_unusable_file(
+    talking: Any, command: Any, providers: Any, vapi: Any
+) -> None:
+    held = command("batch", providers(ROWS[0], name="held.csv"))
+
+    assert (held.code, told(held.document)) == (3, [("skipped", "on_the_line")])
+    assert vapi.rang == {FIRST: 1}

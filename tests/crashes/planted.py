@@ -21,6 +21,7 @@ from typing import Any
 from concierge_calls import dialer
 from concierge_calls.__main__ import main
 from concierge_calls.journal import Attempt, Claim, RunRecord, transitions
+from concierge_calls.journal.guards import Guard
 from concierge_calls.journal.rows import load_request
 from concierge_calls.models import CallState, EventKind, Reason
 from concierge_calls.output import Output
@@ -184,7 +185,7 @@ def reversed_order() -> None:
     taken: set[int] = set()
     written: dict[int, Attempt] = {}
 
-    def claim(db: sqlite3.Connection, run_id: str, at: datetime, redial_after: datetime | None, now: datetime) -> Claim:
+    def claim(db: sqlite3.Connection, run_id: str, at: datetime, now: datetime, guard: Guard) -> Claim:
         sql = "SELECT idx, request FROM rows WHERE run_id = ? AND state = 'pending' ORDER BY idx"
         free = [row for row in db.execute(sql, (run_id,)).fetchall() if row["idx"] not in taken]
         if not free:

@@ -18,7 +18,8 @@ def begun_together(world: World, *more: str) -> list[Any]:
     """Start the file so many times at once, and return what the processes wrote, each into its own file."""
     names = [f"out-{number}.json" for number in range(STARTS)]
     sittings = [world.begin("batch", "providers.csv", "-o", name, *more) for name in names]
-    assert [sitting.finish() for sitting in sittings] == [0] * STARTS, [sitting.said for sitting in sittings]
+    # A number that another run has on the line is one to look at.
+    assert {sitting.finish() for sitting in sittings} <= {0, 3}, [sitting.said for sitting in sittings]
     return [json.loads((world.folder / name).read_text()) for name in names]
 
 
@@ -103,7 +104,7 @@ def test_a_number_that_another_run_has_on_the_line_is_skipped_with_the_command_t
         first.kill()
     second = here.begin("batch", "providers.csv", "--allow-redial")
 
-    assert second.finish() == 0, second.said
+    assert second.finish() == 3, second.said
     assert [(result["status"], result["error"]) for result in second.document["results"]] == [
         (
             "skipped",

@@ -251,7 +251,7 @@ def test_an_unfinished_run_with_a_call_on_the_line_or_in_doubt_is_not_forgotten(
             await journal.forgetting.forget(record.id)
         assert refused.value.message == (
             f"Run {record.id} has a call on the line, without its result or in doubt, so it is not forgotten; "
-            f"finish it first: concierge-calls resume {record.id}"
+            f"finish it first, which also calls the 1 provider left in it: concierge-calls resume {record.id}"
         )
         assert list(journal.result(record.id).results) == before
 

@@ -300,6 +300,8 @@ def test_a_sitting_that_died_counts_up_to_its_latest_event(journal: Journal, beg
         assert journal.result(record.id).stats.duration_ms == 20_000
         hands.move(3600)
         again = await journal.open_run(record.id)
+        hands.move(3600)  # until somebody has said yes
+        await again.take_up()
         hands.move(5)
         await again.finish(finished=False)
         assert journal.result(record.id).stats.duration_ms == 25_000
@@ -383,7 +385,9 @@ def test_the_very_latest_run_is_unfinished_until_its_document_is_out(
         assert (journal.latest_unfinished(), journal.owes_document(second.id)) == (None, False)
         assert journal.owes_document(first.id)
         second.close()
-        await journal.open_run(second.id)
+        again = await journal.open_run(second.id)
+        assert not journal.owes_document(second.id)
+        await again.take_up()
         assert journal.owes_document(second.id)
 
     asyncio.run(run())

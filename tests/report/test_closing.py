@@ -78,7 +78,11 @@ def test_the_closing_lines_say_what_to_do_next() -> None:
     ]
     assert summary(total=2, uncertain=2)[-1] == (
         "2 phones may have rung although nothing was heard of the call; nobody is called again by itself."
-        f" Look them up in Vapi's dashboard, or look once more with: {resume}"
+        f" Look them up in Vapi's dashboard, or look once more: {resume}"
+    )
+    assert summary(CUT, total=3, uncertain=1, pending=2)[-2] == (
+        "1 phone may have rung although nothing was heard of the call; nobody is called again by itself. Look them up"
+        f" in Vapi's dashboard, or look once more, which also calls the 2 providers left in it: {resume}"
     )
     assert summary(replace(CUT, simulated=True), total=1, pending=1)[-1] == (
         "A simulated run is not finished later, since its simulator is gone; start it again."
