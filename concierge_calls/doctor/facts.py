@@ -59,6 +59,15 @@ class UnendedCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """Room on the journal's disk, in bytes, and what a run keeps of it for the results of its calls."""
+
+    free: int
+    wanted: int
+    lines: int  # that a run takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalFacts:
     """What the journal holds that somebody should know before the next run."""
 
@@ -67,3 +76,4 @@ class JournalFacts:
     unfinished: tuple[UnfinishedRun, ...] = ()
     unwritten: tuple[str, ...] = ()  # finished runs that nobody works on, whose document was never written
     unended: tuple[UnendedCall, ...] = ()
+    disk: Disk | None = None

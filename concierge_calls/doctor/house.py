@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from concierge_calls import routing
 from concierge_calls.doctor.check import Check, State, shown
-from concierge_calls.doctor.facts import JournalFacts, SettingsFacts, UnfinishedRun
+from concierge_calls.doctor.facts import Disk, JournalFacts, SettingsFacts, UnfinishedRun
 from concierge_calls.errors import UsageError
 from concierge_calls.journal import to_resume
-from concierge_calls.plain import masked
+from concierge_calls.plain import count, masked
 from concierge_calls.settings.fields import SETTINGS
 
 MOST_NAMED: Final = 3  # runs, and calls
+MB: Final = 1_000_000
 
 
 def settings(found: SettingsFacts) -> Iterator[Check]:
@@ -39,8 +40,17 @@ def journal(found: JournalFacts, ended: Collection[str]) -> Check:
     ]
     running = [f"Run {run.id} is being worked on now." for run in found.unfinished if run.is_worked_on]
     kept = f"Runs are kept in {found.path}, by SQLite {sqlite3.sqlite_version}."
-    state = State.WARNING if worth_a_look else State.OK
-    return Check("journal", state, " ".join((kept, *worth_a_look, *_named(running, "runs"))))
+    lack = [_lack(found.disk)] if found.disk and found.disk.free < found.disk.wanted else []
+    state = State.WRONG if lack else State.WARNING if worth_a_look else State.OK
+    return Check("journal", state, " ".join((kept, *lack, *worth_a_look, *_named(running, "runs"))))
+
+
+def _lack(disk: Disk) -> str:
+    return (
+        f"Its disk has {disk.free / MB:.1f} MB free, and a run of {count(disk.lines, 'line')} needs "
+        f"{disk.wanted / MB:.1f} MB for what is said in its calls. "
+        "Free some room, or set CONCIERGE_STATE_DIR to a folder on another disk."
+    )
 
 
 def _unfinished(run: UnfinishedRun) -> str:

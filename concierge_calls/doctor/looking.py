@@ -17,6 +17,7 @@ from concierge_calls.doctor import account, house
 from concierge_calls.doctor.check import Check, State
 from concierge_calls.doctor.facts import (
     MOST_CALLS,
+    Disk,
     JournalFacts,
     SettingsFacts,
     UnendedCall,
@@ -25,6 +26,7 @@ from concierge_calls.doctor.facts import (
 )
 from concierge_calls.errors import JournalError, ReadFailed, SettingsError, UsageError
 from concierge_calls.journal import Journal
+from concierge_calls.journal.room import free_beside, wanted
 from concierge_calls.models import CallStatus, RunInfo, RunStats
 from concierge_calls.plain import masked
 from concierge_calls.settings.fields import SETTINGS
@@ -102,7 +104,7 @@ async def _look(found: SettingsFacts, wait: float) -> tuple[JournalFacts, VapiFa
             client = await stack.enter_async_context(_client(settings, clock))
         number_id, assistant_id = settings.phone_number_id, settings.assistant_id
         journal, number, assistant = await asyncio.gather(
-            _journal(settings.journal_path(simulated=False), wait),
+            _journal(settings.journal_path(simulated=False), settings.max_concurrent, wait),
             _answer(client.get_phone_number(number_id, patience=patience) if client and number_id else None, wait),
             _answer(client.get_assistant(assistant_id, patience=patience) if client and assistant_id else None, wait),
         )
@@ -167,10 +169,10 @@ def _client(settings: Settings, clock: VapiClock) -> VapiClient:
     return VapiClient(key, base_url=settings.base_url, gate=gate, clock=clock)
 
 
-async def _journal(path: Path, wait: float) -> JournalFacts:
+async def _journal(path: Path, lines: int, wait: float) -> JournalFacts:
     try:
         async with asyncio.timeout(wait):
-            return await asyncio.wrap_future(_aside(lambda: _read_journal(path)))
+            return await asyncio.wrap_future(_aside(lambda: _read_journal(path, lines)))
     except JournalError as error:
         return JournalFacts(path=path, fault=error)
     except TimeoutError:
@@ -198,7 +200,7 @@ def _aside(work: Callable[[], T]) -> Future[T]:
     return future
 
 
-def _read_journal(path: Path) -> JournalFacts:
+def _read_journal(path: Path, lines: int) -> JournalFacts:
     with Journal(path) as journal:
         latest = list(islice(journal.runs(), MOST_RUNS))
         unfinished = tuple(
@@ -208,7 +210,8 @@ def _read_journal(path: Path) -> JournalFacts:
         )
         unwritten = tuple(run.id for run in journal.left_over() if run.finished)
         unended = tuple(_unended(journal, latest))
-        return JournalFacts(path=path, unfinished=unfinished, unwritten=unwritten, unended=unended)
+        disk = Disk(free=free_beside(path), wanted=wanted(lines), lines=lines)
+        return JournalFacts(path=path, unfinished=unfinished, unwritten=unwritten, unended=unended, disk=disk)
 
 
 def _unended(journal: Journal, latest: list[tuple[RunInfo, RunStats]]) -> Iterator[UnendedCall]:

@@ -43,12 +43,28 @@ def disk_is_full(error: Exception) -> bool:
     return _code(error) == sqlite3.SQLITE_FULL
 
 
+def is_held_by_another(error: Exception) -> bool:
+    """Whether another process kept the journal to itself for longer than was waited for it."""
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def still_held(path: Path) -> str:
+    """The sentence for a journal that is held while calls are on the line."""
+    return (
+        f"Another process holds the journal {path}, so nobody new is dialled, and what comes of the calls on the line "
+        f"waits to be written down; if that process is stopped, continue it or end it."
+    )
+
+
 def _what_happened(error: Exception) -> str:
     if isinstance(error, FileExistsError | NotADirectoryError):
         return "needs a folder, and a file stands in its place; move that away, " + _ELSEWHERE
     match _code(error):
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "was kept busy by another process for a minute; see what that one waits for, then try again"
+            return (
+                "was kept busy by another process for a minute; if that one is stopped, continue it or end it, "
+                "then try again"
+            )
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
             return f"is damaged or no journal at all; move it away and keep it, {_ELSEWHERE}"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:

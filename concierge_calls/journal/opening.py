@@ -79,6 +79,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA synchronous = EXTRA")
     db.execute("PRAGMA fullfsync = 1")
     db.execute("PRAGMA foreign_keys = 1")
+    db.execute("PRAGMA secure_delete = 1")  # what somebody said stays in no free room of the file
     if _pragma(db, "user_version") == 0:
         schema = files(__package__).joinpath("schema.sql").read_text("utf-8")
         marks = f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {APPLICATION_ID};"

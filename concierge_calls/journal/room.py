@@ -14,12 +14,24 @@ MOST_CALLS = 64  # more hardly end at one moment, and the disk is not ours
 _BLOCK = bytes(64 * 1024)
 
 
+def wanted(calls: int) -> int:
+    """Return how many bytes are kept for so many calls on the line."""
+    return FOR_A_CALL * (1 + min(calls, MOST_CALLS))
+
+
+def free_beside(path: Path) -> int:
+    """Return how many bytes this user may still write on the disk of this file; raises JournalError."""
+    with explained(path):
+        disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize
+
+
 class Room:
     """So much of the disk that so many calls on the line can end on it; it is in a file that dies with the run."""
 
     def __init__(self, path: Path, calls: int) -> None:
         """Take the room in this file. Raises JournalFull when the disk has not so much."""
-        self._size = FOR_A_CALL * (1 + min(calls, MOST_CALLS))
+        self._size = wanted(calls)
         self._path = path
         self._guard = threading.Lock()  # given up by the thread that writes, taken again and closed by another
         self._held = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -11,17 +12,24 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from concierge_calls.errors import JournalError
-from concierge_calls.journal.faults import disk_is_full, explain
+from concierge_calls.journal.faults import disk_is_full, explain, is_held_by_another, still_held
 from concierge_calls.journal.room import Room
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
-_Job = tuple[Operation[Any], "Future[Any]", bool]  # with whether it is revocable
+log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 500  # operations in a commit, so that other processes get their turn
+
+
+class _Job(NamedTuple):
+    operation: Operation[Any]
+    future: Future[Any]
+    revocable: bool
+    waits: bool  # without end, once a run has begun, while another process holds the journal
 
 
 class Writer:
@@ -35,31 +43,44 @@ class Writer:
         self._closing = threading.Lock()
         self._closed = False
         self._rooms: list[Room] = []
+        self._has_begun = False  # a run for whose calls room is kept
+        self._has_warned = False
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
     async def write(self, operation: Operation[T]) -> T:
-        """Have the operation done and committed, also when whoever asked for it no longer waits."""
-        return await asyncio.wrap_future(self.submit(operation))
+        """Have the operation done and committed, also when whoever asked for it no longer waits.
+
+        Raises as the future of `submit`; but while room is kept for the calls on the line, a journal that another
+        process holds is waited for as long as it takes.
+        """
+        return await asyncio.wrap_future(self._ask(operation, revocable=False, waits=True))
 
     def submit(self, operation: Operation[T], *, revocable: bool = False) -> Future[T]:
         """Ask for the operation; a revocable one is left undone when its future is cancelled before its turn.
 
-        Where the disk is full, the room that was kept is given up for all others; a revocable one fails.
-        The future raises what the operation raised, with none of its writes kept; JournalFull or JournalError
-        when the commit failed, for every operation that was part of it.
+        Where the disk is full, the room that was kept is given up for all others; a revocable one fails. While another
+        process holds the journal, a revocable one waits as one of `write` does; any other fails after a minute, since
+        a thread may stand still until it is done. The future raises what the operation raised, with none of its writes
+        kept; JournalFull or JournalError when the commit failed, for every operation that was part of it.
         """
+        return self._ask(operation, revocable=revocable, waits=revocable)
+
+    def _ask(self, operation: Operation[T], *, revocable: bool, waits: bool) -> Future[T]:
         future: Future[T] = Future()
         if not revocable:
             future.set_running_or_notify_cancel()
         with self._closing:
             if self._closed:
                 raise JournalError(f"The journal {self._path} has been closed; open it again to write to it.")
-            self._jobs.put((operation, future, revocable))
+            self._jobs.put(_Job(operation, future, revocable, waits))
         return future
 
     def keep(self, room: Room) -> None:
-        """Give up this room, too, when the disk is full."""
+        """Give up this room, too, when the disk is full; what is committed next begins the run that it is kept for.
+
+        From then on, until it is forgotten, calls may be on the line, so a journal that is held is waited for.
+        """
         self._rooms.append(room)
 
     def forget(self, room: Room) -> None:
@@ -75,34 +96,40 @@ class Writer:
         self._thread.join()
 
     def _work(self) -> None:
-        open_for_business = True
-        while open_for_business:
-            jobs = self._drain()
-            open_for_business = jobs[-1] is not None
-            self._commit([job for job in jobs if job is not None and _begins(job[1])])
+        waiting: list[_Job] = []
+        is_open = True
+        while is_open or waiting:
+            asked = self._drain(wait=not waiting)
+            is_open = is_open and (not asked or asked[-1] is not None)
+            waiting = self._commit([*waiting, *(job for job in asked if job is not None)])
         self._db.close()
 
-    def _drain(self) -> list[_Job | None]:
-        jobs = [self._jobs.get()]
+    def _drain(self, *, wait: bool) -> list[_Job | None]:
+        jobs = [self._jobs.get()] if wait else []
         with suppress(Empty):
             while len(jobs) < MOST_AT_ONCE:
                 jobs.append(self._jobs.get_nowait())
         return jobs
 
-    def _commit(self, jobs: list[_Job]) -> None:
+    def _commit(self, jobs: list[_Job]) -> list[_Job]:
+        """Do these together, tell what came of each, and return those that are to be tried again."""
+        again: list[_Job] = []
         if not jobs:
-            return
+            return again
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            tell = [self._do(operation, future) for operation, future, _ in jobs]
+            jobs = [job for job in jobs if _begins(job.future)]  # until the journal is ours they can be revoked
+            tell = [self._do(job.operation, job.future) for job in jobs]
             self._db.execute("COMMIT")
         except Exception as error:
             self._roll_back()
-            has_room = disk_is_full(error) and self._make_room()
-            tell = [partial(_fail, job[1], error, self._path) for job in jobs if job[2] or not has_room]
-            self._commit([job for job in jobs if has_room and not job[2]])
+            again = self._worth_another_try(error, jobs)
+            tell = [partial(_fail, job.future, error, self._path) for job in jobs if job not in again]
+        else:
+            self._has_begun, self._has_warned = bool(self._rooms), False
         for each in tell:
             each()
+        return again
 
     def _do(self, operation: Operation[Any], future: Future[Any]) -> Callable[[], None]:
         # A savepoint each, so that one that fails takes nothing of the others with it.
@@ -110,13 +137,36 @@ class Writer:
         try:
             value = operation(self._db)
         except Exception as error:
-            if not self._db.in_transaction or (disk_is_full(error) and any(room.is_held for room in self._rooms)):
-                raise  # all of the group: SQLite has rolled it back by itself, or there is room to be given up for it
+            if not self._db.in_transaction or self._is_of_all(error):
+                raise
             self._db.execute("ROLLBACK TO operation")
             self._db.execute("RELEASE operation")
             return partial(_fail, future, error, self._path)
         self._db.execute("RELEASE operation")
         return partial(future.set_result, value)
+
+    def _is_of_all(self, error: Exception) -> bool:
+        """Whether all of the group fail with it: there is room to be given up for them, or they can wait."""
+        if is_held_by_another(error):
+            return self._is_patient
+        return disk_is_full(error) and any(room.is_held for room in self._rooms)
+
+    def _worth_another_try(self, error: Exception, jobs: list[_Job]) -> list[_Job]:
+        if disk_is_full(error) and self._make_room():
+            return [job for job in jobs if not job.revocable]
+        if is_held_by_another(error) and self._is_patient:
+            self._warn()
+            return [job for job in jobs if job.waits]
+        return []
+
+    @property
+    def _is_patient(self) -> bool:
+        return self._has_begun and bool(self._rooms) and not self._closed
+
+    def _warn(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            log.warning(still_held(self._path))
 
     def _make_room(self) -> bool:
         given_up = [room.give_up() for room in list(self._rooms)]
@@ -133,6 +183,8 @@ def _begins(future: Future[Any]) -> bool:
 
 
 def _fail(future: Future[Any], error: Exception, path: Path) -> None:
+    if not _begins(future):
+        return
     if not isinstance(error, sqlite3.Error | OSError):
         future.set_exception(error)
         return

@@ -1,7 +1,8 @@
-"""The command with a fault planted in it: it kills itself at a named point, or has a promise taken out.
+"""The command with a fault planted in it: it kills or stops itself at a named point, or has a promise taken out.
 
 Run as `PLANTED=before_id:3,hurried python planted.py batch providers.csv`. A point is followed by which time it is
-passed there; the others stand alone. The product knows nothing of any of it.
+passed there, and by `:stop` where it stands still there until it is told to go on; the others stand alone. The product
+knows nothing of any of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from concierge_calls import dialer
 from concierge_calls.__main__ import main
-from concierge_calls.journal import Attempt, Claim, RunRecord, transitions
+from concierge_calls.journal import Attempt, Claim, RunRecord, opening, transitions
 from concierge_calls.journal.guards import Guard
 from concierge_calls.journal.rows import load_request
 from concierge_calls.models import CallState, EventKind, Reason
@@ -36,15 +37,15 @@ NAP = 600.0  # seconds; well past a call's own deadline: a minute of ringing, fi
 MOVES = ("placed", "progressed", "withdrawing", "ended", "settled", "refused", "uncertain", "void")
 
 
-def striking(nth: int) -> Strike:
-    """Return what kills this process, as the kernel would, the n-th time it is called."""
+def striking(nth: int, number: int = signal.SIGKILL) -> Strike:
+    """Return what kills this process, as the kernel would, the n-th time it is called; or stops it."""
     left = nth
 
     def strike() -> None:
         nonlocal left
         left -= 1
         if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     return strike
 
@@ -150,6 +151,13 @@ def impatient() -> None:
     Pace.__init__.__kwdefaults__["blocked"] = 0.5  # type: ignore[index]
 
 
+def hasty() -> None:
+    """Wait for a journal that another process holds an instant at a time, where the product takes a minute."""
+    if opening.BUSY_SECONDS != 60.0:
+        raise SystemExit("How long a journal that is held is waited for is no longer said by BUSY_SECONDS.")
+    opening.BUSY_SECONDS = 0.2
+
+
 def sleeper() -> None:
     """Have SIGUSR1 let ten minutes pass in this process, as if it had been stopped for so long."""
     real, slept = time.monotonic, 0.0
@@ -164,6 +172,15 @@ def sleeper() -> None:
     time.monotonic = monotonic
     VapiClock.__init__.__kwdefaults__["monotonic"] = monotonic  # type: ignore[index]
     signal.signal(signal.SIGUSR1, sleep)
+
+
+def silent() -> None:
+    """Take away the promise that a document is written in the end."""
+
+    def write(output: Output, writer: Callable[[Any], object]) -> None:
+        """Write nothing, and say nothing of it."""
+
+    Output.write = write  # type: ignore[assignment, method-assign]
 
 
 def forgetful() -> None:
@@ -225,6 +242,8 @@ def reversed_order() -> None:
 OTHERS: dict[str, Callable[[], None]] = {
     "hurried": hurried,
     "impatient": impatient,
+    "hasty": hasty,
+    "silent": silent,
     "sleeper": sleeper,
     "forgetful": forgetful,
     "reversed": reversed_order,
@@ -233,9 +252,10 @@ OTHERS: dict[str, Callable[[], None]] = {
 
 def plant(what: str) -> None:
     """Plant one fault, as the variable names it."""
-    name, colon, nth = what.partition(":")
+    name, colon, when = what.partition(":")
     if colon:
-        POINTS[name](striking(int(nth)))
+        nth, stops, _ = when.partition(":stop")
+        POINTS[name](striking(int(nth), signal.SIGSTOP if stops else signal.SIGKILL))
     else:
         OTHERS[name]()
 

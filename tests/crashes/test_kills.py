@@ -92,3 +92,12 @@ def test_the_order_of_writing_makes_no_difference_to_a_command_that_does_not_die
     figures = killed_at_point(plan)
 
     assert (figures.broken, figures.odd, figures.unreached) == ({}, [], 0)
+
+
+@pytest.mark.parametrize("point", ["before_document", "after_rename"])
+def test_a_command_that_never_writes_the_document_that_it_owes_is_found_out(point: str) -> None:
+    plan = Plan(seed=1, point=f"{point}:1", providers=1, lines=1, last="silent")
+    figures = killed_at_point(plan)
+
+    # Who dies after the rename owes nothing but the word that it is done.
+    assert dict(figures.broken) == ({} if point == "after_rename" else {"old_document": 1})

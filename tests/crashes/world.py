@@ -59,9 +59,14 @@ class Sitting:
         return _read(self._err.fileno())
 
     @property
+    def wrote(self) -> str:
+        """What it has written to stdout by now."""
+        return _read(self._out.fileno())
+
+    @property
     def document(self) -> Any:
         """The JSON document on stdout."""
-        return json.loads(_read(self._out.fileno()))
+        return json.loads(self.wrote)
 
     def ends_within(self, seconds: float) -> bool:
         """Wait so long for the end, and return whether it came."""
@@ -78,6 +83,12 @@ class Sitting:
     def tell(self, number: int) -> None:
         """Send a signal, to this process alone."""
         self.process.send_signal(number)
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether it has been stopped; told once."""
+        pid, status = os.waitpid(self.process.pid, os.WUNTRACED | os.WNOHANG)
+        return pid == self.process.pid and os.WIFSTOPPED(status)
 
     def kill(self) -> None:
         """Do what an out-of-memory kill does, and wait until it is done."""
@@ -160,9 +171,13 @@ class World:
 
     def document(self, run: str) -> Any:
         """Return the run's document as `show` writes it."""
+        return json.loads(self.shown(run))
+
+    def shown(self, run: str) -> str:
+        """Return what `show` writes of the run."""
         shown = self.begin("show", run)
         assert shown.finish() == 0, shown.said
-        return shown.document
+        return shown.wrote
 
     def left(self) -> Left:
         """Return what the journal says of the latest run that began.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from concierge_calls.errors import IllegalTransition, JournalError, JournalFull
-from concierge_calls.journal import Journal, RunRecord
+from concierge_calls.journal import Journal, RunRecord, opening
 from concierge_calls.journal.faults import explain
 from concierge_calls.journal.reading import Reader
 from concierge_calls.models import CallState
@@ -69,9 +69,26 @@ def test_a_file_that_others_could_read_is_closed_to_them(path: Path) -> None:
 
 
 def test_the_journal_is_kept_as_safely_as_sqlite_can(journal: Journal) -> None:
-    names = ("journal_mode", "synchronous", "foreign_keys")
+    names = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
     read = journal._writer.submit(lambda db: [db.execute(f"PRAGMA {name}").fetchall()[0][0] for name in names])
-    assert read.result() == ["delete", 3, 1]
+    assert read.result() == ["delete", 3, 1, 1]
+
+
+def test_what_is_deleted_is_gone_from_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = opening._connect
+
+    def careless(path: Path) -> sqlite3.Connection:
+        db = connect(path)
+        db.execute("PRAGMA secure_delete = 0").fetchall()  # how a connection begins depends on who built SQLite
+        return db
+
+    monkeypatch.setattr(opening, "_connect", careless)
+    with Journal(path) as journal:
+        asyncio.run(journal.add_do_not_call("+12005550199", "said at length: " + "never again, " * 1000))
+        before = path.read_bytes()
+        asyncio.run(journal.remove_do_not_call("+12005550199"))
+    assert before.count(b"never again") > 990  # a page's end cuts some in two
+    assert b"never again" not in path.read_bytes()
 
 
 def _opening(path: Path) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from concierge_calls.errors import JournalError, JournalFull
+from concierge_calls.errors import JournalFull
 from concierge_calls.journal import Attempt, Journal, RunRecord
-from concierge_calls.journal.room import FOR_A_CALL, MOST_CALLS, Room
+from concierge_calls.journal.room import FOR_A_CALL, MOST_CALLS, Room, wanted
 from concierge_calls.models import CallOutcome, CallResult, CallState, CallStatus
 from tests.journal.test_opening import _fill, _mounted
 
@@ -106,7 +104,7 @@ def test_the_room_grows_with_the_calls_on_the_line_up_to_a_bound(tmp_path: Path,
     path = tmp_path / "run.lock"
     path.touch()
     room = Room(path, calls)
-    assert path.stat().st_size == path.stat().st_blocks * 512 == holds * FOR_A_CALL
+    assert path.stat().st_size == path.stat().st_blocks * 512 == wanted(calls) == holds * FOR_A_CALL
     assert (room.give_up(), room.give_up(), path.stat().st_size) == (True, False, 0)
     assert (room.take_again(), room.is_held, path.stat().st_size) == (True, True, holds * FOR_A_CALL)
     room.close()
@@ -122,63 +120,5 @@ def test_the_room_is_gone_with_the_run(journal: Journal, path: Path, begin: Begi
         record.close()
         assert list((path.parent / "locks").iterdir()) == []
         assert journal._writer._rooms == []
-
-    asyncio.run(run())
-
-
-class Failing:
-    """A connection of which every commit fails from the n-th on, as on a disk that is full, or only that one."""
-
-    def __init__(self, db: sqlite3.Connection, nth: int, *, again: bool) -> None:
-        self._db = db
-        self._left = nth
-        self._again = again
-
-    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
-        if sql == "COMMIT":
-            self._left -= 1
-            if self._left == 0 or (self._again and self._left < 0):
-                error = sqlite3.OperationalError("database or disk is full")
-                error.sqlite_errorcode = sqlite3.SQLITE_FULL
-                raise error
-        return self._db.execute(sql, *values)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._db, name)
-
-
-async def _call_everybody(record: RunRecord, dialled: list[int], settled: list[int]) -> None:
-    await record.keep_room(1)
-    while (attempt := (await record.claim(redial_after=None)).attempt) is not None:
-        dialled.append(attempt.index)
-        await record.placed(attempt, f"call-{attempt.index}", attempt.dialed_at)
-        await _settle(record, attempt)
-        settled.append(attempt.index)
-    await record.finish(finished=False)
-
-
-@pytest.mark.parametrize("again", [True, False], ids=["for good", "once"])
-@pytest.mark.parametrize("nth", range(1, 16))
-def test_whichever_write_fails_nobody_is_dialled_without_its_intent_and_all_earlier_results_are_there(
-    journal: Journal, begin: Begin, nth: int, again: bool
-) -> None:
-    dialled: list[int] = []
-    settled: list[int] = []
-
-    async def run() -> None:
-        record = await begin(journal, 3)
-        whole = journal._writer._db
-        journal._writer._db = Failing(whole, nth, again=again)  # type: ignore[assignment]
-        with suppress(JournalError):
-            await _call_everybody(record, dialled, settled)
-        journal._writer._db = whole
-        counts = await record.counts()
-        results = list(journal.result(record.id).results)
-        assert counts[CallState.PENDING] == 3 - len(dialled)
-        assert [results[index].transcript for index in settled] == [LONG.transcript] * len(settled)
-        assert settled == dialled or again
-        record.close()
-        taken_up = await journal.open_run(record.id)
-        assert [attempt.index for attempt in await taken_up.unfinished()] == dialled[len(settled) :]
 
     asyncio.run(run())
