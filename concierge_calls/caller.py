@@ -163,7 +163,7 @@ class Caller:
             if self._pace.left or not line.dial():
                 return None, True  # a call could not be placed while this one waited for its turn
             self._changed.clear()
-            attempt, more = await self._claim()
+            attempt, more = await self._stopping.unless(self._claim()) or (None, False)
         finally:
             if attempt is None:
                 turn.release(unused=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from concierge_calls import plan, routing
 from concierge_calls.backend import Backend, Identity
@@ -30,6 +31,8 @@ from concierge_calls.models import (
 
 if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
+
+T = TypeVar("T")
 
 UNFINISHED = frozenset({CallState.PENDING, CallState.DIALING, CallState.PLACED, CallState.ENDED})
 
@@ -130,7 +133,7 @@ class Run:
             self.begun = False
             raise JournalFull if full else NobodyDialled
         await _kept(self._finish(caller.stopped, observer))
-        result = self.result()
+        result = await _kept(asyncio.to_thread(self.result))  # whoever waits for a journal that is held hears Ctrl-C
         if full and not result.run.finished:
             raise RunInterrupted(FULL)
         return result
@@ -275,9 +278,9 @@ def _is_final(event: CallEvent) -> bool:
     return settled and result is not None and result.status is not CallStatus.UNCERTAIN
 
 
-async def _kept(work: Coroutine[Any, Any, None]) -> None:
+async def _kept(work: Coroutine[Any, Any, T]) -> T:
     try:
-        await work
+        return await work
     except* JournalError as group:
         error = _first(group)
         if isinstance(error, IllegalTransition):

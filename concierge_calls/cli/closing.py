@@ -10,7 +10,7 @@ from functools import partial
 
 from concierge_calls import report
 from concierge_calls.display import Column, Display, Verbosity
-from concierge_calls.errors import OutputError
+from concierge_calls.errors import JournalError, OutputError, RunInterrupted
 from concierge_calls.models import CallResult, CallStatus, RunResult
 from concierge_calls.output import Output, forget_stdout, write_to_stdout
 from concierge_calls.plain import one_line
@@ -44,7 +44,28 @@ async def conclude(
     published: Callable[[], object],
     interrupted: bool = False,
 ) -> int:
-    """Write the document, say how the run went, and return the exit code; `published` is called once it is written."""
+    """Write the document, say how the run went, and return the exit code; `published` is called once it is written.
+
+    Raises RunInterrupted when the journal cannot be read any more.
+    """
+    try:
+        return await _conclude(result, line_times, output, screen, verbosity, published, interrupted=interrupted)
+    except JournalError as error:  # people were called, so this is not the exit code for wrong use
+        raise RunInterrupted(
+            f"{error.message} Whoever was called is in it; to have it written: concierge-calls resume {result.run.id}"
+        ) from error
+
+
+async def _conclude(
+    result: RunResult,
+    line_times: Iterable[float],
+    output: Output,
+    screen: Display,
+    verbosity: Verbosity,
+    published: Callable[[], object],
+    *,
+    interrupted: bool,
+) -> int:
     code = report.exit_code(result, interrupted=interrupted)
     if output.is_on_terminal:
         await asyncio.to_thread(screen.close)  # the document takes the table's place

@@ -12,7 +12,7 @@ from concierge_calls.cli.questions import DECLINED
 from concierge_calls.cli.signals import Stopper, stoppable
 from concierge_calls.display import Display, Verbosity, chosen
 from concierge_calls.draft import Order
-from concierge_calls.errors import RunInterrupted
+from concierge_calls.errors import JournalError, RunInterrupted
 from concierge_calls.models import RunResult
 from concierge_calls.output import Output
 from concierge_calls.ranking import heard
@@ -72,7 +72,10 @@ async def called(run: Run, screen: Display, stopper: Stopper) -> RunResult:
     except RunInterrupted as error:
         # Where the journal cannot be written any more, what it has is still the result, and the document comes out.
         screen.say(error.message)
-        return run.result()
+        try:
+            return run.result()
+        except JournalError:
+            raise error from None
     except BaseException:
         await asyncio.to_thread(screen.close)  # in a thread: Ctrl-C is heard though a terminal stands still
         raise

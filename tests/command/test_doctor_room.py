@@ -80,5 +80,5 @@ def test_a_lack_of_room_hides_nothing_else_that_wants_a_look(free: int, state: S
     assert house.journal(facts, ended=()) == Check(
         "journal",
         state,
-        f"{KEPT} {lack}Run run-1 of movers.csv is unfinished; finish it with: concierge-calls resume run-1.",
+        f"{KEPT} {lack}Run run-1 of movers.csv is unfinished; to finish it: concierge-calls resume run-1.",
     )
