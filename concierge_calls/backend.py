@@ -72,6 +72,13 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """Whether the backend knows a call that is followed; while it does not, the call's line is another's."""
+
+    known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Who calls, as those who are called see and hear it."""
 
@@ -111,6 +118,8 @@ class Backend(Protocol):
         nothing leaves before it is asked for the next step.
     17. Of a call whose receipt says so already withdrawing is not told again, and when it turns out to have been
         taken back, it was us.
+    18. `follow` tells when the backend has said for minutes that it knows no such call, and when it knows it again;
+        neither ends the call.
     """
 
     @property
@@ -120,8 +129,14 @@ class Backend(Protocol):
     def now(self) -> datetime:
         """The time in the backend's clock."""
 
-    def latest_end(self, created_at: datetime) -> datetime:
-        """Until when at the latest a call that was created then is settled, if the backend can be asked; its clock."""
+    def latest_end(self, created_at: datetime, *, known: bool = True) -> datetime:
+        """Until when at the latest a call that was created then is settled, if the backend can be asked; its clock.
+
+        It takes longer where the backend does not know the call, which may show itself until it is given up.
+        """
+
+    def latest_analysis(self, ended_at: datetime) -> datetime:
+        """Until when at the latest the analysis of a call that ended then is awaited; the backend's clock."""
 
     def open(self) -> AbstractAsyncContextManager[None]:
         """Run whatever following needs while the context lasts."""
@@ -141,7 +156,7 @@ class Backend(Protocol):
     async def find(self, keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
         """Look once for calls that were placed with these keys since then; returns those that were found."""
 
-    def follow(self, placed: Placed) -> AsyncIterator[Progress]:
+    def follow(self, placed: Placed) -> AsyncIterator[Progress | Sighting]:
         """Follow the call until its outcome is final; raises AccountRefused when that is not allowed any more."""
 
     def hang_up(self, call_id: str) -> None:

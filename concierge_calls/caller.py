@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from concierge_calls.backend import Backend, Placed, Turn
@@ -14,7 +15,7 @@ from concierge_calls.claiming import Claims, LookAt
 from concierge_calls.dialer import Dialer, Observer, OnError
 from concierge_calls.errors import PlacementInDoubt, PlacementInterrupted
 from concierge_calls.journal import Attempt, RunRecord
-from concierge_calls.lines import Line, Lines, OnTheLine, Pace
+from concierge_calls.lines import Awaited, Line, Lines, Pace, Underway
 from concierge_calls.models import CallState, Reason
 from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT, Stopping
 
@@ -56,15 +57,15 @@ class Caller:
         )
         self._changed = asyncio.Event()  # a call left the line or a look is over, so there may be somebody to call
         self._claims = Claims(record, backend.now, rules.redial_after, self._dialer.tell, look, self._changed.set)
-        self._on_the_line = OnTheLine(backend.latest_end)
+        self.underway = Underway(backend)
         self._calls: set[asyncio.Task[None]] = set()
         self._followers: dict[str, asyncio.Task[None]] = {}  # call id -> who follows it
         self._requests: set[asyncio.Task[None]] = set()  # those of them whose request to dial is in flight
         self._looking: asyncio.Future[dict[str, Placed]] | None = None  # a look for what is in doubt
-        self._leaving = False
+        self._hanging_up = self._leaving = False
 
     def __repr__(self) -> str:
-        return f"<Caller {len(self._on_the_line)} on the line, {len(self._calls)} followed, {self._lines!r}>"
+        return f"<Caller {self.underway!r}, {self._lines!r}>"
 
     @property
     def stopped(self) -> Reason | None:
@@ -79,17 +80,7 @@ class Caller:
     @property
     def on_the_line(self) -> int:
         """How many calls may be ringing or talking now."""
-        return len(self._on_the_line)
-
-    @property
-    def awaited(self) -> int:
-        """Of how many others the analysis, or any word at all, is awaited."""
-        return max(0, len(self._calls) - len(self._on_the_line))
-
-    def latest_end(self) -> datetime | None:
-        """Until when those on the line are settled if the backend can be asked, in this machine's clock, if any are."""
-        latest = self._on_the_line.latest_end()
-        return None if latest is None else datetime.now(UTC) + (latest - self._backend.now())
+        return self.underway.count(Awaited.END)
 
     async def call_all(self) -> None:
         """Call everybody who is left to call; returns when each call is settled, or was left to `resume`.
@@ -106,9 +97,9 @@ class Caller:
         """Dial nobody new; the calls on the line are followed to their end, or hung up if the rules say so."""
         self._stopping.interrupt()
         self._changed.set()
-        if self._rules.hang_up:
-            for call_id in self._on_the_line.call_ids():
-                self._backend.hang_up(call_id)
+        self._hanging_up = self._rules.hang_up
+        for call_id in self.underway.unended() if self._hanging_up else ():
+            self._backend.hang_up(call_id)
 
     async def leave(self) -> None:
         """Stop following too, and leave the calls to `resume`.
@@ -160,7 +151,7 @@ class Caller:
         try:
             if self._stopping.is_set:
                 return None, False
-            if self._pace.left or not line.dial():
+            if self._pace.left or not self._stopping.doubts.are_borne or not line.dial():
                 return None, True  # a call could not be placed while this one waited for its turn
             self._changed.clear()
             attempt, more = await self._stopping.unless(self._claim()) or (None, False)
@@ -170,20 +161,21 @@ class Caller:
         return (None if attempt is None else (attempt, turn)), more
 
     async def _turn(self) -> Turn | None:
-        if self._pace.failing_for >= OFFLINE_LIMIT and not self._on_the_line:
+        if self._pace.failing_for >= OFFLINE_LIMIT and not self.on_the_line:
             self._stopping.give_up()
         giving_up = asyncio.ensure_future(self._give_up_in_time())
         try:
+            await self._stopping.unless(self._stopping.doubts.wait())
             return await self._stopping.unless(self._backend.turn())
         finally:
             giving_up.cancel()
 
     async def _give_up_in_time(self) -> None:
         await self._sleep(OFFLINE_LIMIT)
-        while self._on_the_line:  # that a call has ended is told by whoever is back, so time counts anew from there
+        while self.on_the_line:  # that a call has ended is told by whoever is back, so time counts anew from there
             self._changed.clear()
             await self._changed.wait()
-            if not self._on_the_line:
+            if not self.on_the_line:
                 await self._sleep(OFFLINE_LIMIT)
         self._stopping.give_up()
 
@@ -192,14 +184,14 @@ class Caller:
         claim = await self._claims.next()
         if claim.attempt is None or claim.event is None:
             return None, bool(claim.skipped)
-        self._on_the_line.add(claim.attempt.id, claim.attempt.dialed_at)
+        self.underway.put(claim.attempt, Awaited.END)
         self._pace.dialled()
         self._dialer.tell(claim.event, claim.attempt.asked)
         return claim.attempt, True
 
     async def _more_may_come(self) -> bool:
         # A call that was never dialled after all puts its row back, so more may come until every call has ended.
-        if self._stopping.is_set or not (self._on_the_line or self._claims.are_waiting or self._changed.is_set()):
+        if self._stopping.is_set or not (self.on_the_line or self._claims.are_waiting or self._changed.is_set()):
             return False
         await self._changed.wait()
         return True
@@ -220,7 +212,8 @@ class Caller:
             if placed is not None:
                 await self._follow(attempt, placed, line)
         finally:
-            self._off_the_line(attempt, line)
+            self.underway.remove(attempt)
+            self._free(line)
 
     async def _place(self, attempt: Attempt, turn: Turn, line: Line) -> Placed | None:
         placed = doubt = None
@@ -234,23 +227,28 @@ class Caller:
         return placed if doubt is None else await self._look_for(attempt, doubt, line)
 
     async def _look_for(self, attempt: Attempt, doubt: PlacementInDoubt, line: Line | None) -> Placed | None:
-        return await self._dialer.look_for(attempt, doubt, lambda: self._off_the_line(attempt, line))
+        return await self._dialer.look_for(attempt, doubt, lambda: self._await(attempt, None, line, Awaited.WORD))
 
     async def _follow(self, attempt: Attempt, placed: Placed, line: Line | None) -> None:
-        if line is not None:
-            line.hold()
-            self._on_the_line.add(attempt.id, placed.created_at, placed.call_id)
-        if self._stopping.is_set and self._rules.hang_up and self.interrupted:
+        awaits = partial(self._await, attempt, placed, line)
+        awaits(Awaited.ANALYSIS if line is None else Awaited.END)
+        if self._hanging_up:
             self._backend.hang_up(placed.call_id)
         if (task := asyncio.current_task()) is not None:
             self._followers[placed.call_id] = task
         try:
-            await self._dialer.follow(attempt, placed, line, lambda: self._off_the_line(attempt, line))
+            await self._dialer.follow(attempt, placed, line, awaits)
         finally:
             self._followers.pop(placed.call_id, None)
 
-    def _off_the_line(self, attempt: Attempt, line: Line | None) -> None:
-        self._on_the_line.remove(attempt.id)
+    def _await(self, attempt: Attempt, placed: Placed | None, line: Line | None, what: Awaited) -> None:
+        self.underway.put(attempt, what, placed)
+        if what is not Awaited.END:
+            self._free(line)
+        elif line is not None:
+            line.hold()
+
+    def _free(self, line: Line | None) -> None:
         if line is not None:
             line.free()
         self._changed.set()
@@ -268,7 +266,7 @@ class Caller:
             line = None
             if attempt.state is not CallState.ENDED:  # the line of a call that has ended is free
                 line = self._lines.occupy()
-                self._on_the_line.add(attempt.id, attempt.created_at or attempt.dialed_at, attempt.call_id)
+                self.underway.put(attempt, Awaited.END)
             self._start(group, self._recover(attempt, placed, line))
 
     async def _look(self, doubtful: list[Attempt]) -> dict[str, Placed]:
@@ -289,7 +287,8 @@ class Caller:
             if placed is not None:
                 await self._follow(attempt, placed, line)
         finally:
-            self._off_the_line(attempt, line)
+            self.underway.remove(attempt)
+            self._free(line)
 
 
 def _receipt(attempt: Attempt) -> Placed | None:

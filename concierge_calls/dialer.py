@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
-from concierge_calls.backend import Backend, Placed, Progress, Stage, Turn, Verdict
+from concierge_calls.backend import Backend, Placed, Progress, Sighting, Stage, Turn, Verdict
 from concierge_calls.errors import (
     AccountRefused,
     ComeBackLater,
@@ -19,7 +20,7 @@ from concierge_calls.errors import (
     ReadRefused,
 )
 from concierge_calls.journal import Attempt, HistoryRow, RunRecord
-from concierge_calls.lines import Line, Pace
+from concierge_calls.lines import LONGEST_DOUBT, Awaited, Line, Pace
 from concierge_calls.models import (
     AnalysisStatus,
     CallEvent,
@@ -31,10 +32,11 @@ from concierge_calls.models import (
     EventKind,
     Reason,
 )
-from concierge_calls.stopping import OFFLINE_LIMIT, Stopping
+from concierge_calls.stopping import Stopping
 
 # A call in doubt is looked for so many seconds after its reply was lost; its line is held as long.
 LOOK_AFTER = (1.0, 3.0, 10.0, 30.0, 60.0, 120.0)
+FIRST_LOOKS = 10.0  # seconds; what they found decides whether anybody else is dialled when replies are lost in a row
 LOOK_AGAIN = 30.0  # seconds; after the last one, for as long as that was not answered
 LOOK_BACK = timedelta(minutes=10)  # how far this machine's clock may be off
 
@@ -71,27 +73,10 @@ class Dialer:
         self._stopping = stopping
         self._sleep = sleep
 
-    def tell(
-        self,
-        row: HistoryRow,
-        asked: CallRequest,
-        *,
-        call_id: str | None = None,
-        ended_reason: str | None = None,
-        result: CallResult | None = None,
-    ) -> None:
-        """Tell the observer what has just been committed."""
-        event = CallEvent(
-            seq=row.seq,
-            at=row.at,
-            run_id=self._record.id,
-            kind=row.kind,
-            index=asked.index,
-            request=asked,
-            call_id=call_id,
-            ended_reason=ended_reason,
-            result=result,
-        )
+    def tell(self, row: HistoryRow, asked: CallRequest, **known: Any) -> None:
+        """Tell the observer what has just been committed; `known` are fields of the event."""
+        run = self._record.id
+        event = CallEvent(seq=row.seq, at=row.at, run_id=run, kind=row.kind, index=asked.index, request=asked, **known)
         self._observer(event)
 
     async def place(self, attempt: Attempt, turn: Turn, line: Line) -> Placed | None:
@@ -102,6 +87,7 @@ class Dialer:
         try:
             placed = await self._backend.place(attempt.asked, attempt.key, turn)
         except PlacementInDoubt:
+            self._stopping.doubts.lost(attempt.id)
             raise
         except PlacementError as error:
             await self._not_placed(attempt, error, line)
@@ -109,6 +95,7 @@ class Dialer:
         finally:
             turn.release()
         self._pace.answered()
+        self._stopping.doubts.arrived()
         if placed.blocked:
             line.refused()
         await self.keep(attempt, placed)
@@ -133,11 +120,15 @@ class Dialer:
             await self._sleep(max(0.0, lost_at + moment - _monotonic()))
             if found := await self._look([attempt]):
                 break
+            if moment >= FIRST_LOOKS:
+                self._stopping.not_found(attempt.id, answered=found is not None)
         else:
-            found = await self._look_on(attempt, found, off_the_line, lost_at + OFFLINE_LIMIT)
+            found = await self._look_on(attempt, found, off_the_line, lost_at + LONGEST_DOUBT)
         if found:
+            self._stopping.doubts.found(attempt.id)
             await self.keep(attempt, found[attempt.key])
             return found[attempt.key]
+        self._stopping.not_found(attempt.id, answered=found is not None, last=True)
         if found is not None:
             await self._doubt(attempt, CallOutcome(status=CallStatus.UNCERTAIN, error=_reason(error)))
             self._on_error(error, attempt.asked, attempt.asked.index)
@@ -161,21 +152,25 @@ class Dialer:
     async def _look_on(
         self, attempt: Attempt, found: dict[str, Placed] | None, off_the_line: Callable[[], object], until: float
     ) -> dict[str, Placed] | None:
-        while found is None and not self._stopping.offline and _monotonic() < until:
+        if found is None:
             off_the_line()
+        while found is None and not self._stopping.offline and _monotonic() < until:
             await self._sleep(LOOK_AGAIN)
             found = await self._look([attempt])
         return found
 
     async def follow(
-        self, attempt: Attempt, placed: Placed, line: Line | None, off_the_line: Callable[[], object]
+        self, attempt: Attempt, placed: Placed, line: Line | None, awaits: Callable[[Awaited], object]
     ) -> None:
-        """Follow the call until its result is final; `off_the_line` is called as soon as it has ended."""
+        """Follow the call until its result is final; `awaits` is told when something else is awaited of it."""
         try:
-            async for progress in self._backend.follow(placed):
-                await self._keep_step(attempt, placed, progress, line)
-                if progress.stage is Stage.ENDED:
-                    off_the_line()
+            async for told in self._backend.follow(placed):
+                if isinstance(told, Sighting):
+                    awaits(Awaited.END if told.known else Awaited.WORD)
+                    continue
+                await self._keep_step(attempt, placed, told, line)
+                if told.stage is Stage.ENDED:
+                    awaits(Awaited.ANALYSIS)
         except AccountRefused as error:  # the call goes on, and a resume follows it
             self._stopping.refuse(_reason(error))
 

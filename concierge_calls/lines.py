@@ -6,12 +6,16 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
-from enum import Enum, auto
+from datetime import UTC, datetime, timedelta
+from enum import Enum, StrEnum, auto
+
+from concierge_calls.backend import Backend, Placed
+from concierge_calls.journal import Attempt
 
 LONGEST_HOLD_OFF = 30.0
 FIRST_QUIET = 1.0  # seconds after a refusal for lack of lines, before one more call is tried
 LONGEST_QUIET = 120.0
+LONGEST_DOUBT = 15 * 60.0  # seconds in which nobody answers whether a call was placed, before a resume is to ask
 LONGEST_ALONE = 30.0  # the same while no call of ours is on the line
 
 
@@ -172,34 +176,57 @@ class Line:
         self._lines.give_back(self)
 
 
-class OnTheLine:
-    """The calls that may be ringing or talking now, each from its dial to its end."""
+class Awaited(StrEnum):
+    """What is awaited of a call."""
 
-    def __init__(self, latest_end: Callable[[datetime], datetime]) -> None:
-        self._latest_end = latest_end
-        self._calls: dict[int, tuple[datetime, str | None]] = {}  # by attempt: since when, and the call's id
+    END = "end"  # it is on the line: it may be ringing or talking now
+    ANALYSIS = "analysis"  # it has ended
+    WORD = "word"  # any at all: the backend does not know it, or has not said whether it does
+
+
+class Underway:
+    """The calls of a run that are not settled, what is awaited of each, and until when at the latest."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._calls: dict[int, tuple[Awaited, datetime, str | None]] = {}  # by attempt; until when, and the call's id
 
     def __repr__(self) -> str:
-        return f"<OnTheLine {len(self)}>"
+        return f"<Underway {', '.join(f'{self.count(each)} {each}' for each in Awaited)}>"
 
-    def __len__(self) -> int:
-        return len(self._calls)
+    def put(self, attempt: Attempt, awaited: Awaited, placed: Placed | None = None) -> None:
+        """From now on this is awaited of the attempt's call, which is not known to be placed while it is in doubt."""
+        until = self._until(attempt, awaited, placed)
+        self._calls[attempt.id] = awaited, until, attempt.call_id if placed is None else placed.call_id
 
-    def add(self, attempt: int, since: datetime, call_id: str | None = None) -> None:
-        """This attempt is on the line, since then by the backend's clock."""
-        self._calls[attempt] = since, call_id
+    def remove(self, attempt: Attempt) -> None:
+        """Nothing more is awaited of it; a second time does nothing."""
+        self._calls.pop(attempt.id, None)
 
-    def remove(self, attempt: int) -> None:
-        """It has ended; a second time does nothing."""
-        self._calls.pop(attempt, None)
+    def count(self, awaited: Awaited) -> int:
+        """Of how many calls this is awaited."""
+        return sum(each is awaited for each, _, _ in self._calls.values())
 
-    def call_ids(self) -> list[str]:
-        """The ids of those that have one already."""
-        return [call_id for _, call_id in self._calls.values() if call_id is not None]
+    def latest(self, awaited: Awaited) -> datetime | None:
+        """Until when at the latest this is awaited of any call, if the backend can be asked, by this machine's clock.
 
-    def latest_end(self) -> datetime | None:
-        """Until when at the latest all of them are settled, in the backend's clock; None with nobody on the line."""
-        return self._latest_end(max(since for since, _ in self._calls.values())) if self._calls else None
+        None where it is awaited of none. Of a call on the line it is when that is settled.
+        """
+        latest = max((until for each, until, _ in self._calls.values() if each is awaited), default=None)
+        return None if latest is None else datetime.now(UTC) + (latest - self._backend.now())
+
+    def unended(self) -> list[str]:
+        """The ids of those that have one already and are not known to have ended."""
+        return [name for each, _, name in self._calls.values() if name is not None and each is not Awaited.ANALYSIS]
+
+    def _until(self, attempt: Attempt, awaited: Awaited, placed: Placed | None) -> datetime:
+        if awaited is Awaited.ANALYSIS:
+            ended_at = attempt.known.ended_at if attempt.known else None  # under an earlier process, if that is known
+            return max(self._backend.now(), self._backend.latest_analysis(ended_at or self._backend.now()))
+        if awaited is Awaited.WORD and placed is None:
+            return self._backend.now() + timedelta(seconds=LONGEST_DOUBT)
+        created_at = attempt.created_at or attempt.dialed_at if placed is None else placed.created_at
+        return self._backend.latest_end(created_at, known=awaited is Awaited.END)
 
 
 class Pace:

@@ -1,4 +1,4 @@
-"""Decides when nobody new is dialled: told so, refused by the account, failing alike in a row, or long offline."""
+"""Decides when nobody new is dialled: told so, refused by the account, failing alike in a row, or unanswered."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
+from enum import Enum, auto
 from typing import Any, Final, TypeVar
 
 from concierge_calls.backend import Fault, Progress, Stage
 from concierge_calls.models import CallOutcome, CallStatus, Reason
+from concierge_calls.plain import count
 
 LEAVING_LIMIT: Final = 10.0  # seconds for requests in flight when calls are left to a resume
 OFFLINE_LIMIT: Final = 15 * 60.0  # seconds in which nobody could be dialled and nobody was on the line
+MOST_IN_DOUBT: Final = 3  # requests to dial in a row whose replies were lost and whose calls were not found
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -20,6 +23,10 @@ log = logging.getLogger(__name__)
 _OFFLINE: Final = (
     "Vapi has been out of reach for 15 minutes and nobody is on the line, so the run stops here. "
     "See to the network, then: concierge-calls resume."
+)
+_UNANSWERED: Final = (
+    "Vapi does not answer requests to dial, and {calls} in a row are in doubt, so nobody else is dialled. "
+    "Those calls are still looked for; once Vapi is well, go on with: concierge-calls resume."
 )
 _ORDER: Final = list(Stage)
 # How far a call came that ended so; of any other it is not known, or it was not its own doing.
@@ -58,6 +65,83 @@ class Row:
         return fault.reason if self._length >= fault.times else None
 
 
+class _Look(Enum):
+    GOES_ON = auto()
+    UNANSWERED = auto()
+    IN_VAIN = auto()
+
+
+class Doubts:
+    """The requests to dial in a row whose replies were lost; one that is known to have arrived ends the row.
+
+    One may be chance, and the others go on. After a second one nobody is dialled until the call of the first was found
+    or looked for in vain, after a third one until that is known of all of them.
+    """
+
+    def __init__(self) -> None:
+        self._row: dict[int, _Look] = {}  # by attempt: how the first looks for its call went
+        self._borne = asyncio.Event()
+        self._borne.set()
+
+    def __repr__(self) -> str:
+        return f"<Doubts {', '.join(look.name.lower() for look in self._row.values()) or 'none'}>"
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    @property
+    def are_borne(self) -> bool:
+        """Whether somebody else may be dialled."""
+        return self._borne.is_set()
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether so many calls were looked for in vain that nobody else is to be dialled."""
+        return sum(look is _Look.IN_VAIN for look in self._row.values()) >= MOST_IN_DOUBT
+
+    async def wait(self) -> None:
+        """Return when somebody else may be dialled."""
+        await self._borne.wait()
+
+    def lost(self, attempt: int) -> None:
+        """The reply to this attempt's request was lost."""
+        self._set(attempt, _Look.GOES_ON)
+
+    def arrived(self) -> None:
+        """A request was answered with a call."""
+        self._row.clear()
+        self._borne.set()
+
+    def found(self, attempt: int) -> None:
+        """This attempt's call was found, so its request had arrived."""
+        if attempt in self._row:
+            self.arrived()
+
+    def not_found(self, attempt: int, *, answered: bool, last: bool = False) -> None:
+        """The first looks for this attempt's call did not find it, or a later one, perhaps the last.
+
+        One that was not answered says nothing. Nor does the answer that comes in the end: who could not be asked for
+        calls either was not there, and now is.
+        """
+        look = self._row.get(attempt)
+        if look is _Look.UNANSWERED and answered:
+            del self._row[attempt]
+            self._weigh()
+        elif look is not None and look is not _Look.IN_VAIN:
+            self._set(attempt, _Look.IN_VAIN if answered or last else _Look.UNANSWERED)
+
+    def _set(self, attempt: int, look: _Look) -> None:
+        self._row[attempt] = look
+        self._weigh()
+
+    def _weigh(self) -> None:
+        first = next(iter(self._row.values()), _Look.IN_VAIN)
+        if len(self) < 2 or (len(self) < MOST_IN_DOUBT and first is _Look.IN_VAIN):
+            self._borne.set()
+        else:
+            self._borne.clear()
+
+
 class Stopping:
     """Whether nobody new is dialled, and why; once it is so, it stays so."""
 
@@ -65,12 +149,13 @@ class Stopping:
         self.reason: Reason | None = None  # the account's or our own fault
         self.interrupted = False  # it ends before everybody was called, for no such fault
         self.offline = False  # as nobody was reached for long
+        self.doubts = Doubts()
         self._row = Row()
         self._event = asyncio.Event()
 
     def __repr__(self) -> str:
         why = self.reason.code if self.reason else "interrupted" if self.interrupted else "not stopped"
-        return f"<Stopping {why}, {self._row!r}>"
+        return f"<Stopping {why}, {self._row!r}, {self.doubts!r}>"
 
     @property
     def is_set(self) -> bool:
@@ -87,6 +172,13 @@ class Stopping:
         log.warning(_OFFLINE)
         self.offline = True
         self.interrupt()
+
+    def not_found(self, attempt: int, *, answered: bool, last: bool = False) -> None:
+        """A call in doubt was looked for in vain: stop if that is so of those in a row; see `Doubts.not_found`."""
+        self.doubts.not_found(attempt, answered=answered, last=last)
+        if self.doubts.are_too_many and not self.is_set:
+            log.warning(_UNANSWERED.format(calls=count(len(self.doubts), "call")))
+            self.interrupt()
 
     def refuse(self, reason: Reason) -> None:
         """Every other call would be refused for this reason; the first one that is named is kept."""

@@ -7,10 +7,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from types import FrameType
 
 from concierge_calls.caller import Caller
 from concierge_calls.display import restore
+from concierge_calls.lines import Awaited
 from concierge_calls.plain import count
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -56,16 +58,23 @@ class Stopper:
 
     def _drain(self, caller: Caller) -> None:
         caller.drain()
-        live, awaited, latest = caller.on_the_line, caller.awaited, caller.latest_end()
-        what = "being hung up" if self._hang_up else "followed to the end"
-        until = f", until {latest.astimezone():%H:%M:%S} at the latest" if latest is not None else ""
-        parts = ["nobody new is dialled"]
-        if live or not awaited:
-            parts.append(f"{count(live, 'call')} on the line {'is' if live == 1 else 'are'} {what}{until}")
-        if awaited:
-            awaits = "awaits its" if awaited == 1 else "await their"
-            parts.append(f"{count(awaited, 'call')} off the line still {awaits} analysis")
+        live = "being hung up" if self._hang_up else "followed to the end"
+        verbs = {
+            Awaited.END: (f"on the line is {live}", f"on the line are {live}"),
+            Awaited.ANALYSIS: ("off the line still awaits its analysis", "off the line still await their analysis"),
+            Awaited.WORD: ("that Vapi does not show is still asked for", "that Vapi does not show are still asked for"),
+        }
+        going_on = [
+            f"{count(number, f'call {one}', f'calls {many}')}{_until(caller.underway.latest(what))}"
+            for what, (one, many) in verbs.items()
+            if (number := caller.underway.count(what))
+        ]
+        parts = ["nobody new is dialled", *(going_on or ["no call is on the line"])]
         self._say(f"Stopping: {', '.join(parts)}. Once more to leave at once.")
+
+
+def _until(latest: datetime | None) -> str:
+    return f", until {latest.astimezone():%H:%M:%S} at the latest" if latest is not None else ""
 
 
 @contextmanager

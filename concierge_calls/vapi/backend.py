@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
-from concierge_calls.backend import Identity, Placed, Progress, Stage, Turn, Verdict
+from concierge_calls.backend import Identity, Placed, Progress, Sighting, Stage, Turn, Verdict
 from concierge_calls.errors import AccountRefused, BackendUnreachable, ReadFailed, ReadRefused, RunRefused
 from concierge_calls.models import CallMethod, CallRequest
 from concierge_calls.vapi.assistant import duration_limit
 from concierge_calls.vapi.client import VapiClient
-from concierge_calls.vapi.following import Do, Life, Pace, Step, after_the_end, moments_passed, on_the_line
+from concierge_calls.vapi.following import Do, Life, Pace, Step, after_the_end, is_unseen, moments_passed, on_the_line
 from concierge_calls.vapi.found import over
 from concierge_calls.vapi.gate import Priority, Ticket
 from concierge_calls.vapi.hangup import HangUp
@@ -101,9 +101,14 @@ class VapiBackend:
         """The time in Vapi's clock."""
         return self._client.clock.now()
 
-    def latest_end(self, created_at: datetime) -> datetime:
+    def latest_end(self, created_at: datetime, *, known: bool = True) -> datetime:
         """The call's deadline, and what it takes to give it up and to wait for its analysis."""
-        return self._deadline(created_at) + timedelta(seconds=self._pace.stuck + self._analysis_timeout)
+        lag = 0.0 if known else self._pace.forgotten
+        return self._deadline(created_at) + timedelta(seconds=lag + self._pace.stuck + self._analysis_timeout)
+
+    def latest_analysis(self, ended_at: datetime) -> datetime:
+        """The end, and the time that is allowed for the analysis."""
+        return ended_at + timedelta(seconds=self._analysis_timeout)
 
     def open(self) -> AbstractAsyncContextManager[None]:
         """Run the change feed while the context lasts."""
@@ -157,7 +162,7 @@ class VapiBackend:
             found |= {call.key() or "": self._receipt(call) for call in page if call.key() in wanted}
         return found
 
-    async def follow(self, placed: Placed) -> AsyncIterator[Progress]:
+    async def follow(self, placed: Placed) -> AsyncIterator[Progress | Sighting]:
         """Tell how the call comes on, from whatever it is at now to its final outcome."""
         life = self._watch.follow(placed, self._deadline(placed.created_at))
         if placed.call_id in self._unwanted:
@@ -168,8 +173,9 @@ class VapiBackend:
             while not is_last:
                 told = await self._next(life)
                 yield told
-                life.may_be_deleted = life.may_be_deleted or told.stage is Stage.WITHDRAWING
-                is_last = told.stage is Stage.SETTLED or told.verdict is not Verdict.FINAL
+                if isinstance(told, Progress):
+                    life.may_be_deleted = life.may_be_deleted or told.stage is Stage.WITHDRAWING
+                    is_last = told.stage is Stage.SETTLED or told.verdict is not Verdict.FINAL
         finally:
             self._watch.leave(life)
 
@@ -215,7 +221,7 @@ class VapiBackend:
 
     # What comes of a call
 
-    async def _next(self, life: Life) -> Progress:
+    async def _next(self, life: Life) -> Progress | Sighting:
         while True:
             if isinstance(life.fault, AccountRefused):
                 raise AccountRefused(life.fault.message, life.fault.code) from life.fault
@@ -228,6 +234,8 @@ class VapiBackend:
                 self._hang_up.begin(life)
             elif step.do is Do.ASK:
                 self._ask(life)
+            elif step.do is Do.SIGHT:
+                return self._sighting(life)
             else:
                 return self._progress(life, step)
 
@@ -242,6 +250,15 @@ class VapiBackend:
             self._watch.ask_soon(life, Priority.ANALYSIS)
         else:
             self._watch.ask_soon(life, Priority.SWEEP)
+
+    def _sighting(self, life: Life) -> Sighting:
+        life.unseen = is_unseen(life)
+        if life.unseen:
+            self._warn(
+                f"Vapi does not know call {life.id} any more, so its line is used for the next one; "
+                "it is asked for until it shows itself, at the longest for an hour after its time limit."
+            )
+        return Sighting(known=not life.unseen)
 
     def _progress(self, life: Life, step: Step) -> Progress:
         if step.do is Do.GIVE_UP:

@@ -61,7 +61,6 @@ class VapiClient:
         self.gate = gate
         self.clock = clock or VapiClock()
         self.reach = Reach()
-        self._refusals = 0  # for too many requests
         self._key = api_key
         self._base = httpx.URL(base_url)
         self._sleep = sleep
@@ -180,15 +179,12 @@ class VapiClient:
 
         async def once() -> T:
             with await self.gate.enter(priority):
-                refusals = self._refusals
                 try:
                     response = await self._send(self._request(method, path, params=params), limit.one_try())
                 except _LOST as error:
                     raise AskAgain(what, type(error).__name__) from error
             answer = self._answer(what, response, read)
             self.reach.found()
-            if refusals == self._refusals:  # who still answers reads has not refused creates for their number a minute
-                self.gate.lift()
             return answer
 
         again = retry_if_exception_type(AskAgain)
@@ -229,11 +225,9 @@ class VapiClient:
         async with asyncio.timeout(seconds):
             response = await self._http.send(request)
         if response.status_code == 429 and self._is_vapi(request) and not faults.lacks_lines(response.content):
-            # Vapi counts by the minute, so the calls on the line are not left out of sight for longer. A create that is
-            # refused so may have lacked a line, so reads only wait when one of them is refused, too.
-            self._refusals += 1
-            seconds = min(self._asked_to_wait(response) or 0.0, _LONGEST_PAUSE)
-            self.gate.pause(seconds, creates_only=request.method == "POST")
+            # Vapi counts all requests of a minute, so whatever was refused, the others are next. It counts no further,
+            # so the calls on the line are not left out of sight for longer.
+            self.gate.pause(min(self._asked_to_wait(response) or 0.0, _LONGEST_PAUSE))
         return response
 
     async def _learn_time(self, response: httpx.Response) -> None:

@@ -39,6 +39,7 @@ class Pace:
     again: float = 2.0  # between two tries to end a call
     stuck: float = 60.0  # for a call to end that was hung up, before it is given up
     shut_out: float = 900.0  # of nothing but refusals, before calls are followed no longer
+    unseen: float = 180.0  # of nothing but word that Vapi does not know the call, before that is told
     forgotten: float = 3600.0  # beyond its deadline, before a call that Vapi does not know is lost
 
 
@@ -54,6 +55,7 @@ class Do(StrEnum):
     """What to do next for a call."""
 
     TELL = "tell"  # it has come further
+    SIGHT = "sight"  # Vapi has not known it for long, or knows it again
     LOSE = "lose"  # Vapi no longer knows it
     GIVE_UP = "give_up"  # it would not end
     HANG_UP = "hang_up"
@@ -80,7 +82,9 @@ class Life:
     heard_at: datetime  # when the feed or an answer last told of it, or an answer last failed to come
     call: Call | None = None  # as Vapi last showed it
     told: Stage | None = None  # what was last told to whoever follows
-    absent: bool = False  # Vapi's last answer was that it does not know the call
+    absent_since: datetime | None = None  # since then Vapi's only answer has been that it does not know the call
+    absent_for: timedelta = timedelta()  # how long after that it last said so
+    unseen: bool = False  # it was told that Vapi has not known the call for long
     asking: bool = False  # a question by its id is under way
     asks: int = 0  # how many of the moments to ask for its analysis are over
     answered_at: datetime | None = None  # when Vapi last answered a question by its id, with whatever
@@ -114,6 +118,11 @@ class Life:
         return self.placed.call_id
 
     @property
+    def absent(self) -> bool:
+        """Whether Vapi's last answer was that it does not know the call."""
+        return self.absent_since is not None
+
+    @property
     def is_over(self) -> bool:
         """Whether Vapi has shown that it ended."""
         return stage_of(self.call) is Stage.ENDED
@@ -141,10 +150,12 @@ class Life:
 
     def hear(self, call: Call, now: datetime) -> None:
         """Take in what Vapi showed; an older picture, from a slower one of its machines, tells only that it rang."""
-        self.heard_at = now
-        self.absent = call.status == "not-found"
+        if call.status == "not-found":
+            self.miss(now)
+            return
+        self.heard_at, self.absent_since, self.absent_for = now, None, timedelta()
         self.rang = self.rang or stage_of(call) in (Stage.RINGING, Stage.IN_PROGRESS)
-        if not self.absent and rank(call) >= rank(self.call):
+        if rank(call) >= rank(self.call):
             self.call = call
             if self.is_over and self.ended_at is None:
                 self.ended_at = min(call.ended_at or now, now)
@@ -153,7 +164,8 @@ class Life:
     def miss(self, now: datetime) -> None:
         """Take in that Vapi does not know the call."""
         self.heard_at = now
-        self.absent = True
+        self.absent_since = self.absent_since or now
+        self.absent_for = now - self.absent_since
         self.news.set()
 
 
@@ -184,6 +196,11 @@ def is_lost(life: Life, now: datetime) -> bool:
     return life.absent and (life.deleted or now >= life.deadline + timedelta(seconds=life.pace.forgotten))
 
 
+def is_unseen(life: Life) -> bool:
+    """Whether Vapi has said for so long that it does not know the call that this is hardly lag."""
+    return life.absent_for >= timedelta(seconds=life.pace.unseen)
+
+
 def on_the_line(life: Life, now: datetime, sweep: float) -> Step:
     """What to do for a call that has not ended; `sweep` is how many seconds of silence are borne."""
     stage = stage_of(life.call)
@@ -193,6 +210,8 @@ def on_the_line(life: Life, now: datetime, sweep: float) -> Step:
         return Step(Do.LOSE)
     if life.given_up:
         return Step(Do.GIVE_UP)
+    if life.unseen is not is_unseen(life):
+        return Step(Do.SIGHT)
     if stage and (life.told is None or _ORDER.index(stage) > _ORDER.index(life.told)):
         return Step(Do.TELL, stage=stage)
     if life.awaits_commit:

@@ -135,7 +135,7 @@ class Gate:
         self._places = {Lane.HANG_UPS: HANG_UPS_IN_FLIGHT, Lane.CREATES: in_flight, Lane.READS: in_flight}
         self._in_flight = dict.fromkeys(Priority, 0)
         self._waiting: dict[Priority, deque[asyncio.Future[Ticket]]] = {each: deque() for each in Priority}
-        self._paused_until = dict.fromkeys(Lane, -math.inf)
+        self._paused_until = -math.inf
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = math.inf
 
@@ -143,7 +143,7 @@ class Gate:
         lanes = ", ".join(f"{self._taken(lane)}/{places} {lane}" for lane, places in self._places.items())
         minute = f"{self._budget.spent}/{self._budget.limit or '∞'} this minute"
         waiting = sum(map(len, self._waiting.values()))
-        paused = ", paused" if max(self._paused_until.values()) > self._now() else ""
+        paused = ", paused" if self._paused_until > self._now() else ""
         return f"<Gate {lanes} in flight, {minute}, {waiting} waiting{paused}>"
 
     async def enter(self, priority: Priority) -> Ticket:
@@ -157,17 +157,9 @@ class Gate:
             self._withdraw(priority, turn)
             raise
 
-    def pause(self, seconds: float, *, creates_only: bool = False) -> None:
-        """Let nobody pass but hang-ups for so long, as after a 429, or with `creates_only` no create."""
-        until = self._read_clock() + seconds
-        for lane in (Lane.CREATES,) if creates_only else (Lane.CREATES, Lane.READS):
-            self._paused_until[lane] = max(self._paused_until[lane], until)
-
-    def lift(self) -> None:
-        """Let creates pass where reads do."""
-        if self._paused_until[Lane.CREATES] > self._paused_until[Lane.READS]:
-            self._paused_until[Lane.CREATES] = self._paused_until[Lane.READS]
-            self._admit()
+    def pause(self, seconds: float) -> None:
+        """Let nobody pass but hang-ups for so long, as after a 429."""
+        self._paused_until = max(self._paused_until, self._read_clock() + seconds)
 
     def feeding(self, on: bool) -> None:
         """Keep room for the feed, or no longer."""
@@ -222,14 +214,14 @@ class Gate:
         return self._taken(lane) + kept < self._places[lane]
 
     def _opens(self, priority: Priority, now: float) -> float:
-        return max(self._paused_until[lane_of(priority)], self._budget.opens(priority, now))
+        opens = self._budget.opens(priority, now)
+        return opens if priority is Priority.HANG_UP else max(self._paused_until, opens)
 
     def _read_clock(self) -> float:
         """Read Vapi's clock; where it was set back, what is waited for moves with it."""
         now = self._now()
         back = min(0.0, now - self._seen)
-        for lane in self._paused_until:
-            self._paused_until[lane] += back
+        self._paused_until += back
         self._budget.fed_at += back
         self._seen = now
         return now

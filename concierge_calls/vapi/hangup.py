@@ -57,7 +57,8 @@ class HangUp:
         # The machine may have slept or its clock have jumped, so nothing is done before Vapi was asked again: the
         # answer shows the call, and its Date header sets the clock.
         with suppress(ReadFailed):  # it is tried again
-            call = await self._watch.ask(life, Priority.HANG_UP if why is Why.USER else Priority.OVERDUE)
+            is_urgent = why is Why.USER or life.hurried  # somebody waits for it, and not for long
+            call = await self._watch.ask(life, Priority.HANG_UP if is_urgent else Priority.OVERDUE)
             still = ending_due(life, self._now())
             if call is None or life.absent or still is None:
                 return

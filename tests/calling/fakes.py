@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from concierge_calls.backend import Fault, Identity, Placed, Progress, Stage, Turn, Verdict
+from concierge_calls.backend import Fault, Identity, Placed, Progress, Sighting, Stage, Turn, Verdict
 from concierge_calls.errors import ComeBackLater, PlacementError, PlacementInDoubt, ReadFailed
 from concierge_calls.models import (
     CallMethod,
@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 EPOCH = datetime(2026, 1, 1, 10, tzinfo=UTC)
 LATEST_END = 600.0  # seconds after its creation, by when a call is settled
+LAG = 3600.0  # seconds more, if the backend does not know it
+LATEST_ANALYSIS = 120.0  # seconds after its end, by when a call's analysis is no longer awaited
 STUCK = 20.0  # seconds after which the journal's thread is taken for dead
 
 
@@ -88,6 +90,7 @@ class Take:
     read_back: float = 0.0  # seconds from when it was taken back until that is seen
     reason: str = "over"
     fault: Fault | None = None
+    sightings: Sequence[float] = ()  # seconds from the request: it is unknown, it is known again, and so on
 
 
 @dataclass
@@ -200,8 +203,11 @@ class FakeBackend:
     def now(self) -> datetime:
         return moment(asyncio.get_running_loop().time())
 
-    def latest_end(self, created_at: datetime) -> datetime:
-        return created_at + timedelta(seconds=LATEST_END)
+    def latest_end(self, created_at: datetime, *, known: bool = True) -> datetime:
+        return created_at + timedelta(seconds=LATEST_END + (0.0 if known else LAG))
+
+    def latest_analysis(self, ended_at: datetime) -> datetime:
+        return ended_at + timedelta(seconds=LATEST_ANALYSIS)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -240,7 +246,7 @@ class FakeBackend:
         seen = (call for call in self.calls.values() if call.key in keys and now() >= call.created + call.take.shown)
         return {call.key: _receipt(call) for call in seen if moment(call.created) >= since}
 
-    async def follow(self, placed: Placed) -> AsyncIterator[Progress]:
+    async def follow(self, placed: Placed) -> AsyncIterator[Progress | Sighting]:
         assert self.is_open
         call = self.calls[placed.call_id]
         self.followed[call.id] += 1
@@ -253,7 +259,7 @@ class FakeBackend:
         finally:
             self._following.discard(call.id)
 
-    async def _told(self, call: PaperCall, placed: Placed) -> AsyncIterator[Progress]:
+    async def _told(self, call: PaperCall, placed: Placed) -> AsyncIterator[Progress | Sighting]:
         if self._withdraws:
             self._hurry(call)
         await asyncio.sleep(self.tells_after)
@@ -268,6 +274,9 @@ class FakeBackend:
                     yield Progress(stage=Stage.WITHDRAWING)
                 self._take_back(call)
                 ours = True
+        for number, seconds in enumerate(call.take.sightings):
+            await asyncio.sleep(max(0.0, call.created + seconds - now()))
+            yield Sighting(known=number % 2 == 1)
         await call.over.wait()
         outcome, verdict = _outcome(call), call.take.verdict
         if (placed.rang and verdict is not Verdict.LOST) or (verdict is Verdict.WITHDRAWN and not ours):

@@ -25,7 +25,7 @@ from concierge_calls.models import (
     Provider,
     ServiceRequest,
 )
-from tests.calling.fakes import FakeBackend, NoWaiting, Take, VirtualLoop
+from tests.calling.fakes import FakeBackend, NoWaiting, Take, VirtualLoop, moment
 
 T = TypeVar("T")
 Takes = Mapping[int, Sequence[Take]]
@@ -103,7 +103,8 @@ class Rehearsal:
     async def caller(self, lines: int = 5, *, shared: Lines | None = None, **rules: Any) -> Caller:
         """Take up the run as a new process does, or begin it."""
         loop = cast(VirtualLoop, asyncio.get_running_loop())
-        journal = Journal(self._path, Clock(now=self.backend.now, monotonic=loop.time))
+        clock = Clock(now=lambda: moment(loop.time()), monotonic=loop.time)  # asked by the writer's thread too
+        journal = Journal(self._path, clock)
         with loop.clock.writing():
             record = await (journal.open_run(self.run_id) if self.run_id else self._begun(journal, lines))
         self.run_id = record.id

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from concierge_calls.backend import Verdict
 from concierge_calls.errors import AccountRefused, ComeBackLater, NumberRefused, PlacementInDoubt
 from concierge_calls.models import CallStatus
+from concierge_calls.stopping import MOST_IN_DOUBT
 from tests.calling.fakes import Take
 from tests.calling.rehearsal import Rehearsal, Rehearse
 
@@ -100,7 +101,8 @@ def test_every_row_comes_to_the_end_that_it_was_given(
     check(run, plots, lines)
     assert (caller.stopped, caller.on_the_line) == (None, 0)
     for status, plot in zip(run.statuses(), plots, strict=True):
-        # A quarter of an hour of nothing but failures ends a run; the rest of it is left to a resume.
+        # A quarter of an hour of nothing but failures ends a run, and so do lost replies in a row; the rest of it is
+        # left to a resume.
         assert status in expected(plot) or (caller.interrupted and status == "pending")
     told = {event.index for event in run.events if event.kind == "call.settled"}
     assert told == {row for row, status in enumerate(run.statuses()) if status != "pending"}
@@ -118,7 +120,9 @@ def test_when_the_account_is_refused_nobody_else_is_dialled_and_who_was_is_in_th
     caller = run.call_all(lines=lines)
 
     check(run, plots, lines)
-    assert caller.stopped is not None
+    # So many lost replies may have stopped it before.
+    in_doubt = sum(isinstance(plot[-1].error, PlacementInDoubt) for plot in plots)
+    assert caller.stopped is not None or (caller.interrupted and in_doubt >= MOST_IN_DOUBT)
     assert run.statuses()[stopped] == "pending"
     undialled = set(range(len(plots))) - set(run.backend.order)
     assert all(run.statuses()[row] == "pending" for row in undialled)
@@ -139,7 +143,13 @@ def test_a_run_that_is_killed_again_and_again_is_finished_with_nobody_called_twi
             calling.cancel()
             await asyncio.wait([calling])
             run.die()
-        await (await run.caller(lines=lines)).call_all()
+        while await interrupted(run):
+            run.die()
+
+    async def interrupted(run: Rehearsal) -> bool:
+        caller = await run.caller(lines=lines)
+        await caller.call_all()
+        return caller.interrupted
 
     run = rehearse(len(plots), dict(enumerate(plots)))
     run.play(scenario)

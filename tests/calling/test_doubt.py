@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
+import pytest
+
 from concierge_calls.backend import Placed
-from concierge_calls.errors import PlacementInDoubt, ReadRefused
+from concierge_calls.errors import NumberRefused, PlacementInDoubt, ReadRefused
 from concierge_calls.models import CallMethod, CallStatus, Reason
 from tests.calling.fakes import Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse
@@ -169,6 +171,115 @@ def test_whoever_refuses_to_tell_of_calls_is_asked_no_longer_than_any_other(rehe
     run.backend.find = refuse  # type: ignore[method-assign]
     run.call_all(lines=1)
     assert (run.backend.starts, run.statuses()) == ([0, 120], ["uncertain", "completed"])
+
+
+# When replies are lost in a row
+
+STOPPED = (
+    "Vapi does not answer requests to dial, and {} calls in a row are in doubt, so nobody else is dialled. "
+    "Those calls are still looked for; once Vapi is well, go on with: concierge-calls resume."
+)
+
+
+def stops(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Why the runs were stopped, as was said."""
+    return [record.getMessage() for record in caplog.records if record.name == "concierge_calls.stopping"]
+
+
+def test_after_three_calls_in_a_row_that_were_lost_and_not_found_nobody_else_is_dialled(
+    rehearse: Rehearse, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = rehearse(30, {index: [lost(dials=False)] for index in range(30)})
+    caller = run.call_all(lines=5, start_interval=1.0)
+
+    # The third leaves when the looks for the first are over, and each is looked for ten seconds first.
+    assert run.backend.starts == [0, 1, 10]
+    assert run.statuses() == ["uncertain"] * 3 + ["pending"] * 27
+    assert (caller.interrupted, caller.stopped, stops(caplog)) == (True, None, [STOPPED.format(3)])
+
+
+def test_requests_that_left_together_before_the_first_was_lost_are_in_doubt_together(
+    rehearse: Rehearse, caplog: pytest.LogCaptureFixture
+) -> None:
+    take = Take(error=PlacementInDoubt("The reply was lost.", "reply_lost"), after=5.0, dials=False)
+    run = rehearse(30, {index: [take] for index in range(30)})
+    caller = run.call_all(lines=4)
+
+    assert (run.backend.starts, caller.interrupted) == ([0] * 4, True)
+    assert stops(caplog) == [STOPPED.format(4)]
+
+
+def test_after_the_stop_the_calls_are_looked_for_as_long_as_ever_and_one_that_is_found_is_followed(
+    rehearse: Rehearse,
+) -> None:
+    run = rehearse(5, {index: [lost(shown=40, talk=70)] for index in range(5)})
+    caller = run.call_all(lines=3)
+
+    assert (caller.interrupted, run.backend.starts) == (True, [0, 0, 10])
+    assert run.statuses() == ["completed"] * 3 + ["pending"] * 2
+
+
+def test_a_call_that_is_found_after_the_stop_is_not_hung_up_though_ctrl_c_would(rehearse: Rehearse) -> None:
+    run = rehearse(5, {index: [lost(shown=40, talk=70)] for index in range(5)})
+    run.call_all(lines=3, hang_up=True)
+    assert (run.backend.hung_up, run.statuses()) == ([], ["completed"] * 3 + ["pending"] * 2)
+
+
+def test_after_two_replies_that_were_lost_nobody_is_dialled_until_the_first_call_is_found(rehearse: Rehearse) -> None:
+    run = rehearse(5, {0: [lost(shown=2, talk=100)], 1: [lost(dials=False)]})
+    run.call_all(lines=5, start_interval=1.0)
+
+    assert run.backend.starts == [0, 1, 3, 4, 5]
+    assert run.statuses() == ["completed", "uncertain", "completed", "completed", "completed"]
+
+
+def test_whoever_waits_for_a_turn_while_a_second_reply_is_lost_is_not_dialled_after_all(rehearse: Rehearse) -> None:
+    slowly = Take(error=PlacementInDoubt(), after=3.0, dials=False)
+    run = rehearse(4, {0: [slowly], 1: [slowly], 2: [Take(after=30.0, talk=40.0)]})
+    run.backend.turn_takes = 2.0
+    run.call_all(lines=4)
+    # The second reply is lost at 7, so the turn that comes at 8 is given back; the looks for the first end at 15.
+    assert run.backend.starts == [2, 4, 6, 17]
+
+
+def test_a_single_reply_that_was_lost_holds_nobody_up(rehearse: Rehearse) -> None:
+    run = rehearse(5, {0: [lost(dials=False)], 2: [lost(dials=False)], 4: [lost(dials=False)]})
+    caller = run.call_all(lines=5, start_interval=1.0)
+    assert (run.backend.starts, caller.interrupted) == ([0, 1, 2, 3, 4], False)
+
+
+def test_a_call_that_arrives_ends_the_row_and_a_refused_number_does_not(rehearse: Rehearse) -> None:
+    refused = Take(error=NumberRefused("No such number.", "number_refused"))
+    run = rehearse(
+        9,
+        {0: [lost(dials=False)], 1: [lost(dials=False)], 3: [lost(dials=False)], 4: [refused], 5: [lost(dials=False)]},
+    )
+    caller = run.call_all(lines=9, start_interval=1.0)
+
+    assert run.backend.starts == [0, 1, 10, 11, 12, 13, 21, 22, 23]
+    assert caller.interrupted is False
+
+
+def test_while_the_looks_are_not_answered_nobody_is_dialled_and_then_all_goes_on(rehearse: Rehearse) -> None:
+    run = rehearse(6, {index: [lost(dials=False)] for index in range(3)})
+    unreadable_until(run, 50)
+    caller = run.call_all(lines=6)
+
+    assert run.backend.starts == [0, 0, 60, 60, 60, 60]
+    assert (caller.interrupted, run.statuses()) == (False, ["uncertain"] * 3 + ["completed"] * 3)
+
+
+def test_looks_that_go_unanswered_for_good_hold_nobody_up_for_ever(
+    rehearse: Rehearse, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = rehearse(6, {0: [Take(talk=5000)], **{index: [lost(dials=False)] for index in range(1, 6)}})
+    unreadable_until(run, 10**6)
+    caller = run.call_all(lines=6)
+
+    # Each is looked for for a quarter of an hour.
+    assert run.backend.starts == [0, 0, 0, 900]
+    assert run.statuses() == ["completed"] + ["in_progress"] * 3 + ["pending"] * 2
+    assert (caller.interrupted, stops(caplog)) == (True, [STOPPED.format(3)])
 
 
 # What a lost reply costs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import pytest
 
 from concierge_calls.backend import Verdict
@@ -12,7 +13,9 @@ from concierge_calls.models import CallStatus
 from tests.calling.fakes import Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse
 from tests.calling.simulated import StartVapi, providers, statuses
+from tests.calling.test_network import Network, call_all
 from tests.calling.test_sliding import greedy
+from tests.vapi.conftest import PaperVapi
 
 SHAPES = {
     "400": Take(error=ComeBackLater("No line.", "no_line"), after=0.2),
@@ -101,7 +104,31 @@ def test_a_quarter_of_an_hour_of_refusals_for_lack_of_lines_is_not_offline(rehea
     assert run.backend.starts[-1] > 900
 
 
-@pytest.mark.parametrize("shape", ["400", "blocked", "ended", "429"])
+def test_after_a_429_nothing_is_asked_for_until_the_minute_is_over_and_everybody_is_called_once(
+    rehearse: Rehearse,
+) -> None:
+    vapi, refused = PaperVapi(), list[float]()
+    vapi.created_with = {"ends": 100.0}
+
+    def answer(kind: str, at: float) -> httpx.Response | None:
+        live = sum(call.created + 100 > at for call in vapi.calls.values())
+        if kind != "create" or live < 2:
+            return None
+        refused.append(at)
+        return httpx.Response(429, json={"message": "Rate limit exceeded", "statusCode": 429})
+
+    vapi.answer = answer
+    run = rehearse(6)
+    call_all(run, Network(vapi, outage=(0.0, 0.0)), lines=5, start_interval=1.0)
+
+    assert (run.statuses(), len(vapi.calls), vapi.asked["create"]) == (["completed"] * 6, 6, 6 + len(refused))
+    waits = [(at, (at // 60 + 1) * 60) for at in refused]
+    assert [asked for asked, _, _ in vapi.requests for since, until in waits if since < asked < until] == []
+    assert 0 < len(refused) <= 4
+
+
+# The last shape waits for the minute's turn, so it is tried on paper.
+@pytest.mark.parametrize("shape", ["400", "blocked", "ended"])
 def test_at_the_simulator_everybody_is_called_once_on_the_lines_there_are(start: StartVapi, shape: str) -> None:
     vapi, whom = start(lines=2, lines_shape=shape, speed=100.0), providers("01230123")
     run = vapi.call(whom, max_concurrent=5)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
 
-from concierge_calls.lines import LONGEST_HOLD_OFF, LONGEST_QUIET, Levels, Line, Lines, OnTheLine, Pace
-from tests.calling.fakes import VirtualLoop, moment, now
+from concierge_calls.lines import LONGEST_HOLD_OFF, LONGEST_QUIET, Levels, Line, Lines, Pace
+from tests.calling.fakes import VirtualLoop, now
 
 T = TypeVar("T")
 
@@ -363,14 +362,3 @@ def test_a_line_that_was_given_back_is_held_again_for_a_call_that_is_on_it() -> 
         return [free, lines.busy]
 
     assert in_virtual_time(scenario) == [0, 1]
-
-
-def test_those_on_the_line_are_settled_at_the_latest_when_the_last_one_that_was_created_is() -> None:
-    on_the_line = OnTheLine(lambda since: since + timedelta(minutes=8))
-    assert on_the_line.latest_end() is None
-    on_the_line.add(1, moment(30), "call-1")
-    on_the_line.add(2, moment(10))
-    assert (len(on_the_line), on_the_line.call_ids(), on_the_line.latest_end()) == (2, ["call-1"], moment(510))
-    on_the_line.remove(1)
-    on_the_line.remove(1)
-    assert on_the_line.latest_end() == moment(490)

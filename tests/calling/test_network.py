@@ -174,6 +174,53 @@ def test_a_reply_that_was_lost_with_the_network_for_good_is_left_to_a_resume_and
     assert ended <= OFFLINE_LIMIT + 120 + 150
 
 
+def test_an_outage_of_creates_alone_leaves_three_in_doubt_and_the_rest_to_a_resume(
+    rehearse: Rehearse, vapi: PaperVapi, caplog: pytest.LogCaptureFixture
+) -> None:
+    vapi.created_with = {"ends": 300.0}
+    vapi.answer = lambda kind, at: httpx.Response(503) if kind == "create" and at > 30 else None
+    run = rehearse(20)
+    caller, _ = call_all(run, Network(vapi, outage=(0.0, 0.0)), lines=8, start_interval=10.0)
+
+    assert run.statuses() == ["completed"] * 4 + ["uncertain"] * 3 + ["pending"] * 13
+    assert (caller.interrupted, caller.stopped, vapi.asked["create"]) == (True, None, 7)
+    assert [record.getMessage() for record in caplog.records if record.name == "concierge_calls.stopping"] == [
+        "Vapi does not answer requests to dial, and 3 calls in a row are in doubt, so nobody else is dialled. "
+        "Those calls are still looked for; once Vapi is well, go on with: concierge-calls resume."
+    ]
+
+
+def test_when_the_network_is_back_calls_in_doubt_since_it_went_stop_nobody(rehearse: Rehearse, vapi: PaperVapi) -> None:
+    def answer(kind: str, at: float) -> httpx.Response | None:
+        if 0.5 < at < 400:
+            raise httpx.ReadError("cut")
+        return None
+
+    vapi.answer, vapi.delays["create"] = answer, 1.0  # four requests are on their way
+    run = rehearse(8)
+    caller, _ = call_all(run, Network(vapi, outage=(0.0, 0.0)), lines=5)
+
+    assert (run.statuses(), caller.interrupted) == (["uncertain"] * 4 + ["completed"] * 4, False)
+
+
+def test_a_call_that_vapi_does_not_know_gives_its_line_to_the_next_and_is_followed_when_it_shows_itself(
+    rehearse: Rehearse, vapi: PaperVapi
+) -> None:
+    def hide(event: CallEvent) -> None:
+        if event.kind == "call.in_progress" and event.index == 0:
+            vapi.calls["c-1"].hidden_from, vapi.calls["c-1"].unknown_until = 0.0, 500.0
+
+    vapi.created_with = {"ends": 350.0}
+    run = rehearse(2)
+    run.observer = hide
+    call_all(run, Network(vapi, outage=(0.0, 0.0)), lines=1)
+
+    # After a minute of silence it is asked for, and then for three minutes in vain.
+    [first, second] = vapi.moments("create")
+    assert (first, 240 <= second <= 260) == (0, True)
+    assert run.statuses() == ["completed"] * 2
+
+
 def test_a_machine_that_slept_for_an_hour_in_the_middle_of_calls_gives_nobody_up(
     rehearse: Rehearse, vapi: PaperVapi
 ) -> None:

@@ -13,7 +13,7 @@ from concierge_calls.backend import Verdict
 from concierge_calls.errors import ComeBackLater
 from concierge_calls.lines import Lines
 from tests.calling.fakes import Take
-from tests.calling.rehearsal import Rehearsal, Rehearse
+from tests.calling.rehearsal import Rehearsal, Rehearse, killed
 
 SECONDS = st.integers(1, 400).map(float)
 
@@ -53,6 +53,36 @@ def test_a_line_is_given_back_when_the_call_has_ended_however_long_its_analysis_
     assert run.backend.starts == [0, 10, 20]
     settled = [event.at for event in run.events if event.kind == "call.settled"]
     assert [(at - run.events[0].at).total_seconds() for at in settled] == [110, 120, 130]
+
+
+def test_a_line_is_given_back_when_the_backend_does_not_know_its_call_and_taken_again_when_it_does(
+    rehearse: Rehearse,
+) -> None:
+    run = rehearse(4, {0: [Take(talk=400, sightings=[180, 220])], 1: [Take(talk=20)], 2: [Take(talk=50)]})
+    run.call_all(lines=1)
+    # From 220 on there is one call too many, so it takes both to end for the last one.
+    assert (run.backend.starts, run.statuses()) == ([0, 180, 200, 400], ["completed"] * 4)
+
+
+def test_a_call_that_the_backend_never_knows_again_keeps_its_number_and_is_uncertain_in_the_end(
+    rehearse: Rehearse,
+) -> None:
+    run = rehearse(2, {0: [Take(talk=4000, sightings=[180], verdict=Verdict.LOST)]})
+    run.call_all(lines=1)
+    assert (run.backend.starts, run.statuses()) == ([0, 180], ["uncertain", "completed"])
+    assert run.backend.order == [0, 1]
+
+
+def test_a_call_that_an_earlier_process_left_and_that_the_backend_does_not_know_gives_its_line_back(
+    rehearse: Rehearse,
+) -> None:
+    async def scenario(run: Rehearsal) -> None:
+        await killed(run, 5, lines=1)
+        await (await run.caller(lines=1)).call_all()
+
+    run = rehearse(3, {0: [Take(talk=4000, sightings=[200], verdict=Verdict.LOST)]})
+    run.play(scenario)
+    assert (run.backend.starts, run.statuses()) == ([0, 200, 210], ["uncertain", "completed", "completed"])
 
 
 def test_a_request_that_hangs_stops_no_other_call(rehearse: Rehearse) -> None:

@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from concierge_calls.backend import Verdict
 from concierge_calls.caller import Caller
 from concierge_calls.errors import AccountRefused, ComeBackLater, PlacementInDoubt
+from concierge_calls.lines import LONGEST_DOUBT, Awaited
 from concierge_calls.models import CallEvent, CallStatus
 from concierge_calls.stopping import LEAVING_LIMIT
-from tests.calling.fakes import LATEST_END, Take, now
+from tests.calling.fakes import LAG, LATEST_ANALYSIS, LATEST_END, Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse, killed
 
 
@@ -217,21 +218,59 @@ def test_to_leave_while_it_is_read_what_an_earlier_process_left_begins_no_look_f
     assert (run.backend.looks, [attempt.state for attempt in run.attempts()]) == ([], ["dialing"])
 
 
-def test_it_is_known_until_when_those_on_the_line_are_settled_at_the_latest(rehearse: Rehearse) -> None:
-    asked: list[float | None] = []
+def awaited_after(run: Rehearsal, seconds: float, **how: object) -> dict[str, tuple[int, float | None]]:
+    """Of how many calls what is awaited so many seconds after the beginning, and for how many seconds more at most."""
+    found: dict[str, tuple[int, float | None]] = {}
 
     def ask(caller: Caller) -> None:
-        latest = caller.latest_end()
-        asked.append(None if latest is None else (latest - datetime.now(UTC)).total_seconds())
+        for what in Awaited:
+            latest = caller.underway.latest(what)
+            left = None if latest is None else round((latest - datetime.now(UTC)).total_seconds())
+            found[what] = caller.underway.count(what), left
 
-    def ask_and_drain(caller: Caller) -> None:
-        caller.drain()
-        ask(caller)
+    stopped_after(run, seconds, ask, **how)
+    return found
 
-    run = rehearse(3, {index: [Take(talk=30, analysis=50)] for index in range(3)})
-    caller, _ = stopped_after(run, 12, ask_and_drain, lines=2, start_interval=7.0)
-    ask(caller)
-    # The second was dialled at 7, five seconds before; later nobody is on the line.
-    assert asked[0] is not None
-    assert round(asked[0]) == LATEST_END - 5
-    assert asked[1:] == [None]
+
+def test_it_is_known_until_when_those_on_the_line_are_settled_at_the_latest(rehearse: Rehearse) -> None:
+    run = rehearse(2, {index: [Take(talk=30, analysis=50)] for index in range(2)})
+    # The second was dialled at 7, five seconds before.
+    assert awaited_after(run, 12, lines=2, start_interval=7.0) == {
+        "end": (2, LATEST_END - 5),
+        "analysis": (0, None),
+        "word": (0, None),
+    }
+
+
+def test_it_is_known_until_when_an_analysis_is_awaited_at_the_latest(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [Take(talk=30, analysis=100)], 1: [Take(talk=35, analysis=100)]})
+    assert awaited_after(run, 50) == {"end": (0, None), "analysis": (2, LATEST_ANALYSIS - 15), "word": (0, None)}
+
+
+def test_it_is_known_until_when_a_call_that_is_not_known_is_asked_for_at_the_latest(rehearse: Rehearse) -> None:
+    run = rehearse(1, {0: [Take(talk=1000, sightings=[180], verdict=Verdict.LOST)]})
+    assert awaited_after(run, 200) == {
+        "end": (0, None),
+        "analysis": (0, None),
+        "word": (1, LATEST_END + LAG - 200),
+    }
+
+
+def test_it_is_known_until_when_a_call_in_doubt_is_asked_for_that_nobody_answers_for(rehearse: Rehearse) -> None:
+    run = rehearse(1, {0: [Take(error=PlacementInDoubt(), dials=False)]})
+    run.backend.unreadable = True
+    # From 120 on it is off the line.
+    assert awaited_after(run, 100)["end"] == (1, LATEST_END - 100)
+    assert awaited_after(run, 150)["word"] == (1, LONGEST_DOUBT - 30)
+
+
+def test_at_the_end_of_a_run_nothing_is_awaited(rehearse: Rehearse) -> None:
+    run = rehearse(3, {0: [Take(talk=400, sightings=[180, 300])], 1: [Take(error=PlacementInDoubt(), dials=False)]})
+    caller = run.call_all()
+    assert repr(caller.underway) == "<Underway 0 end, 0 analysis, 0 word>"
+
+
+def test_a_call_that_is_not_known_is_hung_up_with_the_others_should_it_show_itself(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [Take(talk=300, sightings=[180])], 1: [Take(talk=300)]})
+    stopped_after(run, 200, Caller.drain, lines=2, hang_up=True)
+    assert (run.backend.hung_up, run.statuses()) == (["call-1", "call-2"], ["cancelled", "cancelled"])

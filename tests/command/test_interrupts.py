@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import time
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from concierge_calls.caller import Caller, Rules
+from concierge_calls.cli.signals import Stopper
+from concierge_calls.journal import Attempt
+from concierge_calls.lines import Awaited, Lines
+from concierge_calls.models import CallState
 from concierge_calls.simulator import Simulator, SimulatorOptions
+from tests.calling.fakes import FakeBackend
 from tests.command.conftest import KEY, NUMBER
 
 FIRST = "+18645550100"
+TIME = re.compile(r"\d\d:\d\d:\d\d(?= at the latest)")
 ROWS = ("Blue Ridge,(864) 555-0100,plumbing", "Reedy River,(864) 555-0115,plumbing", "Haywood,864-555-0126,plumbing")
 ONCE = {"+18645550100": 1, "+18645550115": 1, "+18645550126": 1}
 
@@ -123,15 +132,70 @@ def test_a_run_that_was_told_to_stop_is_5_though_everybody_had_been_called(
     assert vapi.rang == {FIRST: 1}
 
 
-def test_ctrl_c_while_only_an_analysis_is_awaited_says_that(command: Any, providers: Any, vapi: Any) -> None:
+def test_ctrl_c_while_only_an_analysis_is_awaited_says_that_and_until_when(
+    command: Any, providers: Any, vapi: Any
+) -> None:
     vapi.options.analysis = "missing"
     running = command.start("batch", providers(ROWS[0]), "-v", "--analysis-timeout", "600")
     running.until("call.ended")
     running.interrupt()
-    running.until("Stopping: nobody new is dialled, 1 call off the line still awaits its analysis. Once more to leave")
+    running.until("Stopping: nobody new is dialled, 1 call off the line still awaits its analysis, until ")
+    assert TIME.sub("TIME", running.heard.splitlines()[-1]).endswith(
+        "its analysis, until TIME at the latest. Once more to leave at once."
+    )
     running.interrupt()
 
     assert running.finish().code == 5
+
+
+NOTHING = cast(Any, None)  # of what is not looked at
+
+
+def going_on(calls: list[Awaited]) -> str:
+    """What the first Ctrl-C says while this is awaited of each call, with every time of day replaced."""
+    said: list[str] = []
+
+    async def stop() -> None:
+        backend = FakeBackend({}, lambda key: None)
+        caller = Caller(NOTHING, backend, Lines(5), Rules(), observer=lambda event: None)
+        for number, awaited in enumerate(calls):
+            caller.underway.put(dialled(number, backend.now()), awaited)
+        stopper = Stopper(said.append, hang_up=False)
+        stopper.found(caller)
+        stopper.stop()
+
+    asyncio.run(stop())
+    return TIME.sub("TIME", said[0])
+
+
+def dialled(number: int, at: datetime) -> Attempt:
+    return Attempt(
+        id=number, run_id="", ordinal=1, key="", state=CallState.PLACED, asked=NOTHING, dialed_at=at, call_id="call"
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "said"),
+    [
+        ([], "no call is on the line."),
+        (
+            [Awaited.END],
+            "1 call on the line is followed to the end, until TIME at the latest.",
+        ),
+        (
+            [Awaited.WORD] * 2,
+            "2 calls that Vapi does not show are still asked for, until TIME at the latest.",
+        ),
+        (
+            [*Awaited, Awaited.ANALYSIS, Awaited.END],
+            "2 calls on the line are followed to the end, until TIME at the latest, "
+            "2 calls off the line still await their analysis, until TIME at the latest, "
+            "1 call that Vapi does not show is still asked for, until TIME at the latest.",
+        ),
+    ],
+)
+def test_the_first_ctrl_c_says_what_goes_on_and_until_when(calls: list[Awaited], said: str) -> None:
+    assert going_on(calls) == f"Stopping: nobody new is dialled, {said} Once more to leave at once."
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

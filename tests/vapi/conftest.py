@@ -6,7 +6,7 @@ import asyncio
 import json
 import selectors
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from concierge_calls.backend import Placed, Progress
+from concierge_calls.backend import Backend, Placed, Progress, Sighting, Stage
 from concierge_calls.vapi.backend import VapiBackend
 from concierge_calls.vapi.client import VapiClient
 from concierge_calls.vapi.clock import VapiClock
@@ -231,7 +231,21 @@ class PaperVapi:
 
 async def told_of(backend: VapiBackend, placed: Placed) -> list[tuple[float, Progress]]:
     loop = asyncio.get_running_loop()
-    return [(round(loop.time(), 3), progress) async for progress in backend.follow(placed)]
+    return [(round(loop.time(), 3), progress) async for progress in steps(backend, placed)]
+
+
+async def steps(backend: Backend, placed: Placed) -> AsyncIterator[Progress]:
+    """Follow the call, and leave out whether Vapi knows it."""
+    async for told in backend.follow(placed):
+        if isinstance(told, Progress):
+            yield told
+
+
+async def sighted(backend: VapiBackend, placed: Placed) -> list[tuple[float, bool | Stage]]:
+    """Follow the call, and return when it was told that Vapi knows it or does not, and how far it came."""
+    loop = asyncio.get_running_loop()
+    told = [(round(loop.time(), 3), each) async for each in backend.follow(placed)]
+    return [(at, each.known if isinstance(each, Sighting) else each.stage) for at, each in told]
 
 
 def _kind(request: httpx.Request) -> str:

@@ -18,6 +18,7 @@ from concierge_calls.vapi.backend import VapiBackend
 from concierge_calls.vapi.client import VapiClient
 from concierge_calls.vapi.following import Pace
 from concierge_calls.vapi.gate import Gate
+from tests.vapi.conftest import steps
 
 T = TypeVar("T")
 KEY = "a-key-of-ours"
@@ -197,7 +198,7 @@ def test_placing_does_not_wait_for_reads_and_reads_do_not_wait_for_it(vapi: Any)
     async def scenario(backend: VapiBackend) -> float:
         placing = asyncio.ensure_future(place(backend))
         placed = vapi.call("c-7", ends=10)
-        ended = [progress async for progress in backend.follow(placed)]
+        ended = [progress async for progress in steps(backend, placed)]
         assert ended[-1].stage is Stage.SETTLED
         when = asyncio.get_running_loop().time()
         await placing
@@ -345,7 +346,7 @@ def test_with_an_assistant_that_extracts_nothing_a_call_is_settled_at_once(vapi:
     async def scenario(backend: VapiBackend) -> list[tuple[float, Progress]]:
         await backend.check()
         loop = asyncio.get_running_loop()
-        return [(loop.time(), each) async for each in backend.follow(vapi.call(ends=30, analysed=None))]
+        return [(loop.time(), each) async for each in steps(backend, vapi.call(ends=30, analysed=None))]
 
     told = vapi.run(scenario, assistant_id="theirs")
     assert [(at, each.stage) for at, each in told[-2:]] == [(30, Stage.ENDED), (30, Stage.SETTLED)]
@@ -365,7 +366,7 @@ def test_a_recording_has_its_lasting_address_if_it_was_asked_for(
 
     async def scenario(backend: VapiBackend) -> Progress:
         await backend.check()
-        return [each async for each in backend.follow(placed)][-1]
+        return [each async for each in steps(backend, placed)][-1]
 
     last = vapi.run(scenario, assistant_id=assistant_id, record=record)
     assert last.outcome.recording_url == address
@@ -434,7 +435,7 @@ def at_the_simulator(
 
 async def told_of(backend: Backend, index: int) -> list[Progress]:
     placed = await place(backend, asked(index, f"+1864555010{index}"), f"key-{index}")
-    return [progress async for progress in backend.follow(placed)]
+    return [progress async for progress in steps(backend, placed)]
 
 
 def test_ten_calls_at_the_simulator_end_as_its_ledger_says_each_with_its_record() -> None:
@@ -471,7 +472,7 @@ def test_a_blocked_call_at_the_simulator_is_withdrawn_and_never_rings() -> None:
 def test_a_live_call_at_the_simulator_is_hung_up_for_the_user() -> None:
     async def scenario(backend: VapiBackend) -> Progress:
         placed = await place(backend)
-        async for progress in backend.follow(placed):
+        async for progress in steps(backend, placed):
             if progress.stage is Stage.IN_PROGRESS:
                 backend.hang_up(placed.call_id)
         return progress

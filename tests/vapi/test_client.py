@@ -425,41 +425,70 @@ def test_too_many_requests_close_the_gate_for_as_long_as_was_said(httpx_mock: HT
     assert ask(once).endswith("paused>")
 
 
-def test_a_create_that_meets_the_rate_limit_stops_no_read_and_a_read_that_does_stops_every_create(
-    httpx_mock: HTTPXMock,
+@pytest.mark.parametrize("refused", ["create", "read"])
+def test_after_too_many_requests_of_either_kind_both_kinds_wait_for_the_next_utc_minute(
+    httpx_mock: HTTPXMock, refused: str
 ) -> None:
     time = Time()
     sent: list[tuple[str, float]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         sent.append((request.method, time.now - 1_800_000_030.0))
-        if len(sent) <= 2:
+        if len(sent) == 1:
             return httpx.Response(429, json=REFUSALS["rate_limit"])
         return httpx.Response(200, content=ENDED if request.method == "GET" else CREATED)
 
     httpx_mock.add_callback(answer, is_reusable=True)
 
     async def all_three(client: VapiClient) -> None:
-        with pytest.raises(ComeBackLater):
-            await create(client)
+        if refused == "create":
+            with pytest.raises(ComeBackLater):
+                await create(client)
         await read(client)
         await create(client)
 
     ask(all_three, time)
-    assert sent == [("POST", 0.0), ("GET", 0.0), ("GET", 32.0), ("POST", 32.0)]
+    first = "POST" if refused == "create" else "GET"
+    assert sent == [(first, 0.0), ("GET", 32.0), ("POST", 32.0)]
 
 
-def test_a_read_that_is_answered_shows_that_it_was_a_line_that_a_create_lacked(httpx_mock: HTTPXMock) -> None:
+def test_a_read_that_is_answered_after_a_429_does_not_shorten_the_wait_of_creates(httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_response(status_code=429, json=REFUSALS["rate_limit"], method="POST")
+    httpx_mock.add_response(status_code=201, content=CREATED, method="POST")
+    asked, refused = asyncio.Event(), asyncio.Event()
+    time = Time()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        asked.set()
+        await refused.wait()
+        return httpx.Response(200, content=ENDED)
+
+    httpx_mock.add_callback(answer, method="GET")
+
+    async def all_three(client: VapiClient) -> None:
+        reading = asyncio.create_task(read(client))
+        await asked.wait()
+        with pytest.raises(ComeBackLater):
+            await create(client)
+        refused.set()
+        await reading
+        await create(client)
+
+    ask(all_three, time)
+    assert time.slept == [32.0]
+
+
+def test_hang_ups_do_not_wait_for_the_next_minute(httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(status_code=429, json=REFUSALS["rate_limit"], method="POST")
     httpx_mock.add_response(content=ENDED, method="GET")
-    httpx_mock.add_response(status_code=201, content=CREATED, method="POST")
+    httpx_mock.add_response(content=ENDED, method="DELETE")
     time = Time()
 
     async def all_three(client: VapiClient) -> None:
         with pytest.raises(ComeBackLater):
             await create(client)
-        await read(client)
-        await create(client)
+        await client.get_call("c-1", Priority.HANG_UP)
+        await client.delete_call("c-1")
 
     ask(all_three, time)
     assert time.slept == []

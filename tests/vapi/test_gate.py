@@ -310,32 +310,6 @@ def test_a_pause_stops_everybody_but_hang_ups() -> None:
     at_a_gate(story)
 
 
-def test_a_pause_of_creates_stops_no_read_and_ends_when_it_is_lifted() -> None:
-    async def story(queue: Queue, time: Time) -> None:
-        queue.gate.pause(30, creates_only=True)
-        await queue.ask(("create", Priority.CREATE), ("read", Priority.FEED))
-        assert queue.passed == ["read"]
-        queue.gate.lift()
-        await settle()
-        assert queue.passed == ["read", "create"]
-
-    at_a_gate(story)
-
-
-def test_a_pause_of_everybody_is_not_lifted_for_creates() -> None:
-    async def story(queue: Queue, time: Time) -> None:
-        queue.gate.pause(60, creates_only=True)
-        queue.gate.pause(30)
-        queue.gate.lift()
-        await queue.ask(("create", Priority.CREATE))
-        await time.pass_by(29)
-        assert queue.passed == []
-        await time.pass_by(1)
-        assert queue.passed == ["create"]
-
-    at_a_gate(story)
-
-
 def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
     async def story(queue: Queue, time: Time) -> None:
         queue.gate.pause(30)

@@ -10,7 +10,7 @@ from concierge_calls.backend import Fault, Progress, Stage
 from concierge_calls.models import CallStatus, Reason
 from concierge_calls.vapi import reasons
 from concierge_calls.vapi.backend import VapiBackend
-from tests.vapi.conftest import moment
+from tests.vapi.conftest import moment, steps
 from tests.vapi.test_outcomes import REASONS
 
 AT_ONCE = {"I account-stop", "J config-stop"}
@@ -98,7 +98,7 @@ def test_a_success_a_silence_and_a_bad_number_are_nobodys_fault(vapi: Any, reaso
 def test_a_call_that_we_hung_up_is_nobodys_fault_whatever_its_reason(vapi: Any) -> None:
     async def scenario(backend: VapiBackend) -> list[Progress]:
         told = []
-        async for progress in backend.follow(vapi.call("c-1", ends=None, deaf=True)):
+        async for progress in steps(backend, vapi.call("c-1", ends=None, deaf=True)):
             told.append(progress)
             if progress.stage is Stage.IN_PROGRESS:
                 backend.hang_up("c-1")
@@ -115,3 +115,12 @@ def test_the_latest_end_is_the_deadline_and_the_time_to_give_a_call_up_and_to_wa
         return (backend.latest_end(moment(10)) - moment(10)).total_seconds()
 
     assert vapi.run(scenario, call_timeout=300, analysis_timeout=120.0) == 60 + 300 + 30 + 60 + 120
+
+
+def test_a_call_that_is_not_known_may_take_an_hour_more_and_one_that_has_ended_what_the_analysis_may(vapi: Any) -> None:
+    async def scenario(backend: VapiBackend) -> tuple[float, float]:
+        unknown, ended = backend.latest_end(moment(10), known=False), backend.latest_analysis(moment(10))
+        return (unknown - moment(10)).total_seconds(), (ended - moment(10)).total_seconds()
+
+    times = vapi.run(scenario, call_timeout=300, analysis_timeout=120.0)
+    assert times == (60 + 300 + 30 + 3600 + 60 + 120, 120)

@@ -18,7 +18,7 @@ from concierge_calls.models import CallStatus
 from concierge_calls.vapi.backend import VapiBackend
 from concierge_calls.vapi.following import Life, Pace, was_heard
 from concierge_calls.vapi.schemas import Call
-from tests.vapi.conftest import moment, stamp
+from tests.vapi.conftest import moment, stamp, steps
 
 REASONS = {
     "call.start.error-vapifault-get-org": Verdict.START_FAILED,
@@ -133,7 +133,7 @@ def followed(vapi: Any, *placed: Placed, **settings: Any) -> Followed:
         told: list[Progress] = []
         fault = None
         try:
-            async for progress in backend.follow(each):
+            async for progress in steps(backend, each):
                 told.append(progress)  # noqa: PERF401 -- what was told before a fault counts
         except AccountRefused as error:
             fault = error

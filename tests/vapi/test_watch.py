@@ -14,6 +14,7 @@ from concierge_calls.backend import Placed, Progress, Stage, Verdict
 from concierge_calls.models import AnalysisStatus, CallStatus
 from concierge_calls.vapi.backend import VapiBackend
 from concierge_calls.vapi.following import Pace
+from tests.vapi.conftest import sighted, steps
 
 STAGES = [Stage.RINGING, Stage.IN_PROGRESS, Stage.ENDED, Stage.SETTLED]
 
@@ -42,7 +43,7 @@ def test_nothing_is_asked_while_nobody_is_followed(vapi: Any) -> None:
     async def scenario(backend: VapiBackend) -> None:
         await asyncio.sleep(100)
         placed = vapi.call(created=100, ends=3)
-        assert [progress.stage async for progress in backend.follow(placed)][-1] is Stage.SETTLED
+        assert [progress.stage async for progress in steps(backend, placed)][-1] is Stage.SETTLED
         asked = len(vapi.requests)
         await asyncio.sleep(100)
         assert len(vapi.requests) <= asked + 1  # the tick that was due when the call was left
@@ -84,12 +85,12 @@ def test_two_changes_with_one_time_stamp_are_both_told_though_one_shows_later(va
 def test_what_became_of_a_call_before_it_was_followed_is_not_lost(vapi: Any) -> None:
     async def scenario(backend: VapiBackend) -> list[Progress]:
         async def first(placed: Placed) -> Progress:
-            return await anext(backend.follow(placed))
+            return await anext(steps(backend, placed))
 
         busy = asyncio.create_task(first(vapi.call("c-1", rings=9.0)))
         placed = vapi.call("c-2", rings=None, answered=None, ends=0.5, reason="customer-busy")
         await asyncio.sleep(8)  # so long was the reply on its way, while the feed went on
-        told = [progress async for progress in backend.follow(placed)]
+        told = [progress async for progress in steps(backend, placed)]
         await busy
         return told
 
@@ -251,6 +252,45 @@ def test_a_call_that_vapi_does_not_know_is_lost_an_hour_after_its_deadline(vapi:
     assert (last.stage, last.verdict, last.reason.code) == (Stage.ENDED, Verdict.LOST, "lost")
     assert last.outcome.status is CallStatus.UNCERTAIN
     assert 390 + 3600 <= at <= 390 + 3600 + 10
+
+
+def test_a_call_that_vapi_has_not_known_for_three_minutes_is_said_to_be_unknown_and_is_still_followed_to_its_end(
+    vapi: Any,
+) -> None:
+    placed = vapi.call(created=-20, ends=600, hidden_from=0, unknown_until=500)
+    told = vapi.run(lambda backend: sighted(backend, placed), call_timeout=3600)
+
+    assert told == [(190, False), (500, True), (500, Stage.IN_PROGRESS), (580, Stage.ENDED), (585, Stage.SETTLED)]
+    assert vapi.warnings == [
+        "Vapi does not know call c-1 any more, so its line is used for the next one; "
+        "it is asked for until it shows itself, at the longest for an hour after its time limit."
+    ]
+
+
+def test_a_call_that_is_unknown_to_the_end_is_said_to_be_so_once_and_then_lost(vapi: Any) -> None:
+    placed = vapi.call(created=-120, hidden_from=0, unknown_until=float("inf"))
+    told = vapi.run(lambda backend: sighted(backend, placed))
+
+    assert [what for _, what in told] == [False, Stage.ENDED]
+    assert told[0][0] == 180
+    assert 270 + 3600 <= told[1][0] <= 270 + 3600 + 10
+
+
+def test_only_answers_tell_that_a_call_is_unknown_and_one_that_shows_it_begins_the_minutes_anew(vapi: Any) -> None:
+    placed = vapi.call(created=-70, ends=1000, hidden_from=0)
+    unknown = httpx.Response(404, json={"message": "Not Found", "statusCode": 404})
+
+    def answer(kind: str, at: float) -> httpx.Response | None:
+        if kind != "get" or 100 <= at < 160:  # once it is shown
+            return None
+        return httpx.Response(503) if 200 <= at < 600 else unknown if at < 700 else None
+
+    vapi.answer = answer
+    told = vapi.run(lambda backend: sighted(backend, placed), call_timeout=3600)
+
+    assert [what for _, what in told][:3] == [Stage.IN_PROGRESS, False, True]
+    unknown_at, known_at = told[1][0], told[2][0]
+    assert (600 <= unknown_at <= 640, 700 <= known_at <= 740) == (True, True)
 
 
 @pytest.mark.parametrize("status", ["not-found", "deletion-failed", "something-new"])

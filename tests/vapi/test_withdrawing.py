@@ -14,7 +14,7 @@ from concierge_calls.models import CallStatus
 from concierge_calls.vapi.backend import VapiBackend
 from concierge_calls.vapi.following import Do, Life, Pace, Step, on_the_line
 from concierge_calls.vapi.schemas import Call
-from tests.vapi.conftest import TURNS, moment
+from tests.vapi.conftest import TURNS, moment, steps
 
 COMMIT = 20.0  # seconds; a journal whose disk is very slow
 NO = httpx.Response(400, json={"message": "the call is not waiting", "statusCode": 400})
@@ -47,7 +47,7 @@ def slowly_committed(vapi: Any, placed: Placed) -> list[tuple[float, Progress]]:
     async def scenario(backend: VapiBackend) -> list[tuple[float, Progress]]:
         loop = asyncio.get_running_loop()
         told = []
-        async for progress in backend.follow(placed):
+        async for progress in steps(backend, placed):
             told.append((round(loop.time(), 3), progress))
             await asyncio.sleep(COMMIT)
         return told
@@ -73,7 +73,7 @@ def test_a_call_is_not_deleted_for_whoever_could_not_commit_that_it_is_to_be(vap
     placed = waiting(vapi)
 
     async def scenario(backend: VapiBackend) -> Progress:
-        following = backend.follow(placed)
+        following = steps(backend, placed)
         first = await anext(following)
         await asyncio.sleep(3600)
         await following.aclose()  # type: ignore[attr-defined]
@@ -138,7 +138,7 @@ def test_a_call_that_an_earlier_process_was_to_take_back_and_that_was_deleted_wa
 
     async def scenario(backend: VapiBackend) -> list[Progress]:
         await asyncio.sleep(age)
-        return [progress async for progress in backend.follow(placed)]
+        return [progress async for progress in steps(backend, placed)]
 
     [last] = vapi.run(scenario)
     assert (last.stage, last.verdict, last.reason.code) == (Stage.ENDED, Verdict.WITHDRAWN, "withdrawn")
