@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from concierge_calls.calling import call_providers
     from concierge_calls.errors import (
         AccountRefused,
         BackendUnreachable,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
         RunStats,
         ServiceRequest,
     )
-    from concierge_calls.run import call_providers
 
 __version__ = "0.1.0"
 
@@ -78,8 +78,8 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         from importlib import import_module
 
-        # Each by itself, in this order: what a noun needs is little, what `run` needs is nearly everything.
-        for home in ("models", "errors", "run"):
+        # Each by itself, in this order: what a noun needs is little, what `calling` needs is nearly everything.
+        for home in ("models", "errors", "calling"):
             module = import_module(f"{__name__}.{home}")
             if hasattr(module, name):
                 globals()[name] = value = getattr(module, name)

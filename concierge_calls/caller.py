@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from concierge_calls.backend import Backend, Placed, Turn
 from concierge_calls.claiming import Claims, LookAt
-from concierge_calls.dialer import Dialer, Observer, OnError
+from concierge_calls.dialer import Dialer, receipt
 from concierge_calls.errors import PlacementInDoubt, PlacementInterrupted
 from concierge_calls.journal import Attempt, RunRecord
-from concierge_calls.lines import Awaited, Line, Lines, Pace, Underway
+from concierge_calls.lines import Line, Lines, Pace, Share
 from concierge_calls.models import CallState, Reason
+from concierge_calls.observers import Observer, OnError
 from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT, Stopping
+from concierge_calls.underway import Awaited, Underway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +38,13 @@ class Caller:
         self,
         record: RunRecord,
         backend: Backend,
-        lines: Lines,
+        lines: Lines | Share,
         rules: Rules,
         *,
         observer: Observer,
         on_error: OnError | None = None,
         look: LookAt | None = None,
+        pace: Pace | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -51,7 +54,7 @@ class Caller:
         self._rules = rules
         self._sleep = sleep
         self._stopping = Stopping()
-        self._pace = Pace(rules.start_interval, sleep=sleep, monotonic=monotonic)
+        self._pace = pace or Pace(rules.start_interval, sleep=sleep, monotonic=monotonic)
         self._dialer = Dialer(
             record, backend, self._pace, self._stopping, observer=observer, on_error=on_error, sleep=sleep
         )
@@ -85,16 +88,16 @@ class Caller:
     async def call_all(self) -> None:
         """Call everybody who is left to call; returns when each call is settled, or was left to `resume`.
 
-        Expected failures become results. Raises JournalError when the record cannot be kept; whatever else
-        escapes is a bug.
+        Expected failures become results. Raises JournalError when the record cannot be kept; all else is a bug.
         """
         async with self._backend.open(), self._claims.open():
             await self._work_off()
             if not self._stopping.offline:
                 await self._work_off()  # what is in doubt is looked for once more, and may be dialled after all
 
-    def drain(self) -> None:
-        """Dial nobody new; the calls on the line are followed to their end, or hung up if the rules say so."""
+    def drain(self, *, hang_up: bool = False) -> None:
+        """Dial nobody new; the calls on the line are followed to their end, or hung up if that or the rules say so."""
+        self._rules = replace(self._rules, hang_up=hang_up or self._rules.hang_up)
         self._stopping.interrupt()
         self._changed.set()
         self._hanging_up = self._rules.hang_up
@@ -102,10 +105,9 @@ class Caller:
             self._backend.hang_up(call_id)
 
     async def leave(self) -> None:
-        """Stop following too, and leave the calls to `resume`.
+        """Stop following too, and leave the calls to `resume`; requests in flight get 10 seconds.
 
-        Requests in flight get 10 seconds, and so do calls that wait for a line: they are taken back, or the backend
-        would dial them when nobody follows.
+        So do calls that wait for a line: they are taken back, or the backend would dial them when nobody follows.
         """
         self.drain()
         self._leaving = True
@@ -152,7 +154,7 @@ class Caller:
             if self._stopping.is_set:
                 return None, False
             if self._pace.left or not self._stopping.doubts.are_borne or not line.dial():
-                return None, True  # a call could not be placed while this one waited for its turn
+                return None, True  # another one was dialled, or could not be placed, while this one waited for its turn
             self._changed.clear()
             attempt, more = await self._stopping.unless(self._claim()) or (None, False)
         finally:
@@ -181,8 +183,10 @@ class Caller:
 
     async def _claim(self) -> tuple[Attempt | None, bool]:
         # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.
+        take_back = self._pace.reserve()
         claim = await self._claims.next()
         if claim.attempt is None or claim.event is None:
+            take_back()
             return None, bool(claim.skipped)
         self.underway.put(claim.attempt, Awaited.END)
         self._pace.dialled()
@@ -260,7 +264,7 @@ class Caller:
         doubtful = [attempt for attempt in left if attempt.state in (CallState.DIALING, CallState.UNCERTAIN)]
         found = await self._look(doubtful) if doubtful and not self._leaving else {}
         for attempt in [] if self._leaving else left:
-            placed = found.get(attempt.key) or _receipt(attempt)
+            placed = found.get(attempt.key) or receipt(attempt)
             if placed is None and attempt.state is not CallState.DIALING:
                 continue
             line = None
@@ -289,10 +293,3 @@ class Caller:
         finally:
             self.underway.remove(attempt)
             self._free(line)
-
-
-def _receipt(attempt: Attempt) -> Placed | None:
-    if attempt.call_id is None or attempt.state not in (CallState.PLACED, CallState.ENDED):
-        return None
-    created_at = attempt.created_at or attempt.dialed_at
-    return Placed(call_id=attempt.call_id, created_at=created_at, rang=attempt.rang, withdrawing=attempt.withdrawing)

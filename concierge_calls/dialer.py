@@ -20,7 +20,7 @@ from concierge_calls.errors import (
     ReadRefused,
 )
 from concierge_calls.journal import Attempt, HistoryRow, RunRecord
-from concierge_calls.lines import LONGEST_DOUBT, Awaited, Line, Pace
+from concierge_calls.lines import Line, Pace
 from concierge_calls.models import (
     AnalysisStatus,
     CallEvent,
@@ -32,7 +32,9 @@ from concierge_calls.models import (
     EventKind,
     Reason,
 )
+from concierge_calls.observers import Observer, OnError, harmless
 from concierge_calls.stopping import Stopping
+from concierge_calls.underway import LONGEST_DOUBT, Awaited
 
 # A call in doubt is looked for so many seconds after its reply was lost; its line is held as long.
 LOOK_AFTER = (1.0, 3.0, 10.0, 30.0, 60.0, 120.0)
@@ -42,8 +44,6 @@ LOOK_BACK = timedelta(minutes=10)  # how far this machine's clock may be off
 
 log = logging.getLogger(__name__)
 
-Observer = Callable[[CallEvent], object]
-OnError = Callable[[PlacementError, CallRequest, int], object]
 
 STEPS = {Stage.RINGING: EventKind.CALL_RINGING, Stage.IN_PROGRESS: EventKind.CALL_IN_PROGRESS}
 # The codes of a refusal for lack of lines; a backend that takes no more requests may mean its lines.
@@ -268,6 +268,14 @@ class Dialer:
         return CallResult.of(attempt.asked, outcome, call_id=call_id, call_method=method)
 
 
+def receipt(attempt: Attempt) -> Placed | None:
+    """Return what is known of a call that has an id; None for an attempt without one."""
+    if attempt.call_id is None or attempt.state not in (CallState.PLACED, CallState.ENDED):
+        return None
+    created_at = attempt.created_at or attempt.dialed_at
+    return Placed(call_id=attempt.call_id, created_at=created_at, rang=attempt.rang, withdrawing=attempt.withdrawing)
+
+
 def _reason(error: PlacementError) -> Reason:
     return Reason(error.code, error.message)
 
@@ -278,15 +286,3 @@ def _monotonic() -> float:
 
 def _nobody(*_: object) -> None:
     """Take an error that nobody asked to be told of."""
-
-
-def harmless(callback: Callable[..., object]) -> Callable[..., None]:
-    """Return the callback, which is somebody else's code, such that what it raises is logged and harms no call."""
-
-    def call(*arguments: object) -> None:
-        try:
-            callback(*arguments)
-        except Exception:
-            log.exception("A callback of the run failed; the calls go on.")
-
-    return call

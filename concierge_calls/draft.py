@@ -15,6 +15,7 @@ from concierge_calls.journal import (
     Journal,
     NewRun,
     Owner,
+    RequestKey,
     RunRecord,
     asked_not_to_be_called,
     called_lately,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PYTHON = "python"  # the source of a run that a program asked for
 HELD_BACK = SKIPPED_ON_PURPOSE | {ON_THE_LINE}  # reasons not to call somebody that are no fault of the row
+API = "api"  # the same, by HTTP
 CHUNK = 500  # rows of a file that are held, and written, at once
 
 # The settings that still hold when a run is taken up again, whatever the environment says then.
@@ -52,11 +54,12 @@ class Order:
     output: str | None = None
     format: Format = Format.JSON
     owner: Owner = Owner.CLI
+    request: RequestKey | None = None  # of another program, which may send it again
 
     @property
     def label(self) -> str:
         """What the providers came in, for a sentence."""
-        return "The list of providers" if self.source == PYTHON else self.source
+        return "The list of providers" if self.source in (PYTHON, API) else self.source
 
     def redial_after(self, settings: Settings) -> datetime | None:
         """Return since when a number that another run called is left alone; None where none is."""
@@ -76,6 +79,7 @@ class Order:
             output=self.output,
             format=self.format,
             options={name: getattr(settings, name) for name in KEPT} | {"allow_redial": self.allow_redial},
+            request=self.request,
         )
 
 

@@ -11,6 +11,7 @@ ConciergeError                     exit code 2 unless a class says otherwise
 │   ├── JournalFull
 │   ├── IllegalTransition          a bug: exit code 1
 │   ├── NoSuchRun
+│   ├── KeyInUse
 │   └── RunLocked
 ├── BackendUnreachable             nobody could be asked before the first dial
 ├── ReadFailed                     a question was not answered; it may be asked again
@@ -89,6 +90,10 @@ class IllegalTransition(JournalError):
 
 class NoSuchRun(JournalError):
     """There is no such run in the journal; see: concierge-calls runs."""
+
+
+class KeyInUse(JournalError):
+    """A run is being started for this Idempotency-Key elsewhere; send the same request again in a moment."""
 
 
 class RunLocked(JournalError):

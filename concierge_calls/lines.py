@@ -6,55 +6,11 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 
-from concierge_calls.backend import Backend, Placed
-from concierge_calls.journal import Attempt
+from concierge_calls.levels import Levels
 
 LONGEST_HOLD_OFF = 30.0
-FIRST_QUIET = 1.0  # seconds after a refusal for lack of lines, before one more call is tried
-LONGEST_QUIET = 120.0
-LONGEST_DOUBT = 15 * 60.0  # seconds in which nobody answers whether a call was placed, before a resume is to ask
-LONGEST_ALONE = 30.0  # the same while no call of ours is on the line
-
-
-class Levels:
-    """How many calls may be on the line at once, as far as refusals tell.
-
-    A call that is refused while n - 1 others have their lines closes level n: for a second, and for twice as long each
-    time that it is refused again. A call that gets its line opens its level and all below, and the next one after
-    another second.
-    """
-
-    def __init__(self) -> None:
-        self._closed: dict[int, tuple[float, float]] = {}  # level -> until when, after a wait of how many seconds
-
-    def __repr__(self) -> str:
-        return f"<Levels refused: {', '.join(map(str, sorted(self._closed))) or 'none'}>"
-
-    def opens(self, level: int) -> float:
-        """Return from when on so many calls may be on the line at once."""
-        return max((until for each, (until, _) in self._closed.items() if each <= level), default=-math.inf)
-
-    def is_probe(self, level: int) -> bool:
-        """Whether one of so many calls was refused before, so that one more is no more than a try."""
-        return any(each <= level for each in self._closed)
-
-    def refused(self, level: int, now: float) -> None:
-        """One of so many calls got no line; those that were dialled together and refused together are one refusal."""
-        until, wait = self._closed.get(level, (-math.inf, 0.0))
-        if now >= until:
-            wait = min(LONGEST_ALONE if level == 1 else LONGEST_QUIET, 2 * wait or FIRST_QUIET)
-            self._closed[level] = now + wait, wait
-
-    def served(self, level: int, now: float) -> None:
-        """So many calls have their lines."""
-        opened = [each for each in self._closed if each <= level]
-        for each in opened:
-            del self._closed[each]
-        if opened:
-            self._closed.setdefault(level + 1, (now + FIRST_QUIET, FIRST_QUIET))
 
 
 class _Use(Enum):
@@ -71,7 +27,9 @@ class Lines:
         self.limit = limit
         self._levels = Levels()
         self._taken: set[Line] = set()
+        self._waiting: list[Share] = []  # in the order in which they came
         self._changed = asyncio.Event()
+        self._whole = Share(self, limit)
 
     def __repr__(self) -> str:
         return f"<Lines {self.busy} of {self.limit} busy, {self._levels!r}>"
@@ -81,22 +39,27 @@ class Lines:
         """How many lines are taken."""
         return len(self._taken)
 
-    async def take(self) -> Line:
-        """Wait until one more call may be dialled, and take a line for it."""
-        while (wait := self._wait()) > 0:
-            self._changed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait if wait < math.inf else None):
-                    await self._changed.wait()
-        line = Line(self)
-        self.hold(line)
-        return line
+    def share(self, limit: int) -> Share:
+        """Return one run's part of these lines, at most so many of them."""
+        return Share(self, limit)
 
-    def occupy(self) -> Line:
+    async def take(self, share: Share | None = None) -> Line:
+        """Wait until one more call may be dialled, and take a line for it.
+
+        Of several shares that wait, the one with the fewest lines is served first, then the one that waits longest.
+        """
+        share = share or self._whole
+        self._waiting.append(share)
+        try:
+            await self._turn_of(share)
+            return self._held(Line(self, share))
+        finally:
+            self._waiting.remove(share)
+            self._changed.set()
+
+    def occupy(self, share: Share | None = None) -> Line:
         """Take a line for a call that is on it already, whether one is free or not."""
-        line = Line(self, _Use.DIALLED)
-        self.hold(line)
-        return line
+        return self._held(Line(self, share or self._whole, _Use.DIALLED))
 
     def try_to_dial(self, line: Line) -> bool:
         """Dial on this line, unless one call more has been refused since it was taken."""
@@ -123,11 +86,15 @@ class Lines:
 
     def hold(self, line: Line) -> None:
         """Have this line taken, whether one is free or not."""
-        self._taken.add(line)
+        if line not in self._taken:
+            self._taken.add(line)
+            line.share.busy += 1
 
     def give_back(self, line: Line) -> None:
         """Let the next one have a line."""
-        self._taken.discard(line)
+        if line in self._taken:
+            self._taken.discard(line)
+            line.share.busy -= 1
         self._changed.set()
 
     @property
@@ -135,8 +102,25 @@ class Lines:
         # Who was refused and still waits at the backend has no line there; it counts against our own limit alone.
         return sum(each.use in (_Use.DIALLED, _Use.SERVED) for each in self._taken)
 
-    def _wait(self) -> float:
-        return math.inf if self.busy >= self.limit else self._opens_in(self._dialled + 1)
+    async def _turn_of(self, share: Share) -> None:
+        while (wait := self._wait(share)) > 0:
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait if wait < math.inf else None):
+                    await self._changed.wait()
+
+    def _wait(self, share: Share) -> float:
+        if self.busy >= self.limit or share is not self._next:
+            return math.inf
+        return self._opens_in(self._dialled + 1)
+
+    @property
+    def _next(self) -> Share | None:
+        return min((each for each in self._waiting if each.busy < each.limit), key=lambda each: each.busy, default=None)
+
+    def _held(self, line: Line) -> Line:
+        self.hold(line)
+        return line
 
     def _opens_in(self, level: int) -> float:
         if self._levels.is_probe(level) and any(each.is_probe and each.use is _Use.DIALLED for each in self._taken):
@@ -144,11 +128,32 @@ class Lines:
         return max(0.0, self._levels.opens(level) - _now())
 
 
+class Share:
+    """One run's part of the lines that several runs share."""
+
+    def __init__(self, lines: Lines, limit: int) -> None:
+        self.limit = limit
+        self.busy = 0
+        self._lines = lines
+
+    def __repr__(self) -> str:
+        return f"<Share {self.busy} of {self.limit} busy, of {self._lines!r}>"
+
+    async def take(self) -> Line:
+        """Wait until this run may dial one more call, and take a line for it."""
+        return await self._lines.take(self)
+
+    def occupy(self) -> Line:
+        """Take a line for a call of this run that is on it already, whether one is free or not."""
+        return self._lines.occupy(self)
+
+
 class Line:
     """One line that is taken; it is given back once."""
 
-    def __init__(self, lines: Lines, use: _Use = _Use.TAKEN) -> None:
+    def __init__(self, lines: Lines, share: Share, use: _Use = _Use.TAKEN) -> None:
         self.use = use
+        self.share = share
         self.is_probe = False
         self._lines = lines
 
@@ -174,59 +179,6 @@ class Line:
     def free(self) -> None:
         """Give the line back; a second time does nothing."""
         self._lines.give_back(self)
-
-
-class Awaited(StrEnum):
-    """What is awaited of a call."""
-
-    END = "end"  # it is on the line: it may be ringing or talking now
-    ANALYSIS = "analysis"  # it has ended
-    WORD = "word"  # any at all: the backend does not know it, or has not said whether it does
-
-
-class Underway:
-    """The calls of a run that are not settled, what is awaited of each, and until when at the latest."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._calls: dict[int, tuple[Awaited, datetime, str | None]] = {}  # by attempt; until when, and the call's id
-
-    def __repr__(self) -> str:
-        return f"<Underway {', '.join(f'{self.count(each)} {each}' for each in Awaited)}>"
-
-    def put(self, attempt: Attempt, awaited: Awaited, placed: Placed | None = None) -> None:
-        """From now on this is awaited of the attempt's call, which is not known to be placed while it is in doubt."""
-        until = self._until(attempt, awaited, placed)
-        self._calls[attempt.id] = awaited, until, attempt.call_id if placed is None else placed.call_id
-
-    def remove(self, attempt: Attempt) -> None:
-        """Nothing more is awaited of it; a second time does nothing."""
-        self._calls.pop(attempt.id, None)
-
-    def count(self, awaited: Awaited) -> int:
-        """Of how many calls this is awaited."""
-        return sum(each is awaited for each, _, _ in self._calls.values())
-
-    def latest(self, awaited: Awaited) -> datetime | None:
-        """Until when at the latest this is awaited of any call, if the backend can be asked, by this machine's clock.
-
-        None where it is awaited of none. Of a call on the line it is when that is settled.
-        """
-        latest = max((until for each, until, _ in self._calls.values() if each is awaited), default=None)
-        return None if latest is None else datetime.now(UTC) + (latest - self._backend.now())
-
-    def unended(self) -> list[str]:
-        """The ids of those that have one already and are not known to have ended."""
-        return [name for each, _, name in self._calls.values() if name is not None and each is not Awaited.ANALYSIS]
-
-    def _until(self, attempt: Attempt, awaited: Awaited, placed: Placed | None) -> datetime:
-        if awaited is Awaited.ANALYSIS:
-            ended_at = attempt.known.ended_at if attempt.known else None  # under an earlier process, if that is known
-            return max(self._backend.now(), self._backend.latest_analysis(ended_at or self._backend.now()))
-        if awaited is Awaited.WORD and placed is None:
-            return self._backend.now() + timedelta(seconds=LONGEST_DOUBT)
-        created_at = attempt.created_at or attempt.dialed_at if placed is None else placed.created_at
-        return self._backend.latest_end(created_at, known=awaited is Awaited.END)
 
 
 class Pace:
@@ -257,6 +209,16 @@ class Pace:
     def dialled(self) -> None:
         """A dial leaves now: the next one waits its interval."""
         self._spaced_until = self._monotonic() + self._interval
+
+    def reserve(self) -> Callable[[], None]:
+        """Keep other runs' dials apart from one that is about to leave; what is returned takes that back."""
+        before = self._spaced_until
+        self.dialled()
+
+        def take_back() -> None:
+            self._spaced_until = before
+
+        return take_back
 
     def answered(self) -> None:
         """Whoever places calls is there: a call was placed, or refused for a reason that only they can name."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from concierge_calls.draft import Order
 from concierge_calls.errors import NoSuchRun, RunLocked, UsageError
+from concierge_calls.exchange import Exchange
 from concierge_calls.journal import Attempt, Journal, LeftOver, RunRecord
 from concierge_calls.journals import journals, no_such_run, settings_of
 from concierge_calls.looking import refuse_if_held
@@ -50,7 +51,7 @@ async def continued(
             order = Order(rows=(), source=known.run.source, allow_redial=allow_redial, hang_up=hang_up)
             run = Run(journal, record, settings, order, begun=True)
             run.again = await _in_doubt(journal, record, numbers)
-            run.dials = run_id is not None or not is_old(known)
+            run.dials = run.dials and (run_id is not None or not is_old(known))
             yield run
         finally:
             record.close()
@@ -60,6 +61,19 @@ def left_over(*, but: str | None) -> list[LeftOver]:
     """Return the real runs, other than `but`, that nobody works on and a resume would finish, newest first."""
     with journals(simulated=[False]) as opened:
         return [run for journal in opened for run in journal.left_over() if run.id != but]
+
+
+@asynccontextmanager
+async def continued_in(journal: Journal, run_id: str, exchange: Exchange) -> AsyncIterator[Run]:
+    """Take up this run of a journal that is open, with what it shares there; raises NoSuchRun and RunLocked."""
+    settings, allow_redial = settings_of(journal, run_id)
+    source = journal.result(run_id).run.source
+    order = Order(rows=(), source=source, allow_redial=allow_redial, simulate=exchange.simulate)
+    record = await journal.open_run(run_id)
+    try:
+        yield Run(journal, record, settings, order, begun=True, exchange=exchange)
+    finally:
+        record.close()
 
 
 def is_old(known: RunResult) -> bool:

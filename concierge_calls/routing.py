@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from concierge_calls.errors import UsageError
 
 if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
     from concierge_calls.vapi.backend import VapiBackend
+    from concierge_calls.vapi.client import VapiClient
 
 SIMULATED_SPEED = 30.0
 SIMULATED_NUMBER = "00000000-0000-4000-8000-000000000555"
@@ -40,9 +41,16 @@ def decide(via: str, *, typed: bool, simulate: bool) -> Route:
 @asynccontextmanager
 async def backend(settings: Settings, *, simulate: bool) -> AsyncIterator[VapiBackend]:
     """Open the way to Vapi, or to a simulator that is started for it and dies with it."""
+    async with client(settings, simulate=simulate) as vapi:
+        yield backend_on(vapi, settings, simulate=simulate)
+
+
+@asynccontextmanager
+async def client(settings: Settings, *, simulate: bool) -> AsyncIterator[VapiClient]:
+    """Open what speaks to Vapi, or to a simulator that is started for it and dies with it."""
     if not simulate:
-        key, number = settings.needed()
-        async with _vapi(settings, key, number, settings.base_url, settings.max_requests_per_minute) as vapi:
+        key, _ = settings.needed()
+        async with _client(key, settings.base_url, settings.max_requests_per_minute) as vapi:
             yield vapi
         return
     from concierge_calls.simulator import Simulator, SimulatorOptions
@@ -50,31 +58,38 @@ async def backend(settings: Settings, *, simulate: bool) -> AsyncIterator[VapiBa
     simulator = Simulator(SimulatorOptions(speed=SIMULATED_SPEED))
     await asyncio.to_thread(simulator.start)
     try:
-        async with _vapi(settings, "simulated", SIMULATED_NUMBER, simulator.url, 0, simulated=True) as vapi:
+        async with _client("simulated", simulator.url, 0) as vapi:
             yield vapi
     finally:
         await asyncio.to_thread(simulator.stop)
 
 
-@asynccontextmanager
-async def _vapi(
-    settings: Settings, key: str, number: str, base_url: str, per_minute: int, *, simulated: bool = False
-) -> AsyncIterator[VapiBackend]:
+def number_id(settings: Settings, *, simulate: bool) -> str:
+    """Return the id of the phone number that calls; raises SettingsError when none is set."""
+    return SIMULATED_NUMBER if simulate else settings.needed()[1]
+
+
+def backend_on(client: VapiClient, settings: Settings, *, simulate: bool, **shared: Any) -> VapiBackend:
+    """Return a backend that speaks through this client; `shared` is what else it shares with others."""
     from concierge_calls.vapi.backend import VapiBackend
+
+    return VapiBackend(
+        client,
+        phone_number_id=number_id(settings, simulate=simulate),
+        assistant_id=settings.assistant_id,
+        call_timeout=settings.call_timeout,
+        analysis_timeout=settings.analysis_timeout,
+        record=settings.record,
+        poll_interval=settings.poll_interval,
+        simulated=simulate,
+        **shared,
+    )
+
+
+def _client(key: str, base_url: str, per_minute: int) -> VapiClient:
     from concierge_calls.vapi.client import VapiClient
     from concierge_calls.vapi.clock import VapiClock
     from concierge_calls.vapi.gate import Gate
 
     clock = VapiClock()
-    gate = Gate(per_minute, now=clock.seconds)
-    async with VapiClient(key, base_url=base_url, gate=gate, clock=clock) as client:
-        yield VapiBackend(
-            client,
-            phone_number_id=number,
-            assistant_id=settings.assistant_id,
-            call_timeout=settings.call_timeout,
-            analysis_timeout=settings.analysis_timeout,
-            record=settings.record,
-            poll_interval=settings.poll_interval,
-            simulated=simulated,
-        )
+    return VapiClient(key, base_url=base_url, gate=Gate(per_minute, now=clock.seconds), clock=clock)

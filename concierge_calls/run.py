@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from concierge_calls import plan, routing
+from concierge_calls import routing
 from concierge_calls.backend import Backend, Identity
 from concierge_calls.caller import Caller, Rules
-from concierge_calls.dialer import Observer, OnError, harmless
-from concierge_calls.draft import PYTHON, Order, rows_of, write_down
+from concierge_calls.draft import Order, write_down
 from concierge_calls.errors import IllegalTransition, JournalError, JournalFull, NobodyDialled, RunInterrupted
-from concierge_calls.journal import Attempt, HistoryRow, Journal, RunRecord
+from concierge_calls.exchange import Exchange
+from concierge_calls.journal import Attempt, HistoryRow, Journal, Owner, RunRecord
 from concierge_calls.lines import Lines
 from concierge_calls.looking import check_again, look_at, look_for
 from concierge_calls.models import (
@@ -22,12 +22,10 @@ from concierge_calls.models import (
     CallResult,
     CallState,
     CallStatus,
-    EventKind,
-    Provider,
     Reason,
     RunResult,
-    ServiceRequest,
 )
+from concierge_calls.observers import Observer, OnError, harmless
 
 if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
@@ -41,19 +39,31 @@ FULL = (
     " end. Free some room, then finish the run."
 )
 
+STOPPED = Reason("stopped", "The run was stopped for good before this provider was called.")
+
 OnCaller = Callable[[Caller], object]
-OnComplete = Callable[[CallResult, int], object]
 
 
 class Run:
     """A run that is planned and written down, as a draft until it starts."""
 
     def __init__(
-        self, journal: Journal, record: RunRecord, settings: Settings, order: Order, *, begun: bool = False
+        self,
+        journal: Journal,
+        record: RunRecord,
+        settings: Settings,
+        order: Order,
+        *,
+        begun: bool = False,
+        exchange: Exchange | None = None,
     ) -> None:
-        """Take a run whose record is held; `begun` when an earlier process has begun it."""
+        """Take a run whose record is held; `begun` when an earlier process has begun it.
+
+        What it shares with other runs is on the `exchange`.
+        """
         self.begun = begun  # no longer a draft
-        self.dials = True  # those who are left to call, too
+        self._stopped = journal.stopped_for_good(record.id)
+        self.dials = self._stopped is None  # those who are left to call, too
         self.again: Sequence[Attempt] = ()  # in doubt, and to be dialled once more unless they are found
         self.identity: Identity | None = None  # who calls, once that is known
         self.warnings: list[str] = []  # what is worth a look before anybody is dialled
@@ -61,12 +71,20 @@ class Run:
         self._record = record
         self.settings = settings
         self._order = order
+        self._exchange = exchange
         self._backend: Backend | None = None
+        self._caller: Caller | None = None
+        self._hang_up = order.hang_up
 
     @property
     def id(self) -> str:
         """The run's id in the journal."""
         return self._record.id
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was stopped for good, so that nobody is dialled any more."""
+        return self._stopped is not None
 
     @property
     def simulated(self) -> bool:
@@ -99,7 +117,7 @@ class Run:
         if not self._asks_vapi():
             yield
             return
-        async with routing.backend(self.settings, simulate=self._order.simulate) as backend:
+        async with self._way() as backend:
             self.identity = await backend.check()
             self._backend = backend
             await check_again(self._journal, self.id, self.again, self._look_at)
@@ -121,15 +139,12 @@ class Run:
             return self.result()
         await self._record.keep_room(self.settings.max_concurrent)
         await self._look(self._backend, observer)
-        lines = Lines(self.settings.max_concurrent)
-        caller = Caller(
-            self._record, self._backend, lines, self._rules(), observer=observer, on_error=on_error, look=self._look_at
-        )
+        self._caller = caller = self._new_caller(self._backend, observer, on_error)
         on_caller(caller)  # from here on whoever is told to stop leaves a run that can be resumed
         fresh = await self._begin(observer)
         await _kept(caller.call_all())
         full = self._record.lacks_room
-        if fresh and (caller.interrupted or full) and not await self._record.has_dialled():
+        if fresh and not self._is_promised and (caller.interrupted or full) and not await self._record.has_dialled():
             self.begun = False
             raise JournalFull if full else NobodyDialled
         await _kept(self._finish(caller.stopped, observer))
@@ -137,6 +152,18 @@ class Run:
         if full and not result.run.finished:
             raise RunInterrupted(FULL)
         return result
+
+    async def stop(self, *, hang_up: bool) -> None:
+        """Dial nobody new, for good: no resume dials them either; the calls on the line may be hung up.
+
+        That is kept when this returns. Raises JournalError.
+        """
+        self._stopped, self.dials = STOPPED, False
+        self._hang_up = hang_up or self._hang_up
+        self._record.dial_nobody()
+        if self._caller is not None:
+            self._caller.drain(hang_up=hang_up)
+        await self._record.stop_for_good(STOPPED)
 
     def document_is_out(self) -> None:
         """Keep that the document was written, so that no resume owes it any more."""
@@ -167,12 +194,34 @@ class Run:
         if self._backend is not None:
             await look_at(self._journal, run_id, self.settings, self._backend)
 
+    @property
+    def _is_promised(self) -> bool:
+        # Whoever asked by HTTP has been told its id, so it is kept though nobody was dialled yet.
+        return self._order.owner is Owner.API
+
+    def _way(self) -> AbstractAsyncContextManager[Backend]:
+        if self._exchange is not None:
+            return nullcontext(self._exchange.backend(self.settings))
+        return routing.backend(self.settings, simulate=self._order.simulate)
+
+    def _new_caller(self, backend: Backend, observer: Observer, on_error: OnError | None) -> Caller:
+        most, shared = self.settings.max_concurrent, self._exchange
+        lines = Lines(most) if shared is None else shared.lines.share(most)
+        pace = None if shared is None else shared.pace
+        rules = self._rules()
+        caller = Caller(
+            self._record, backend, lines, rules, observer=observer, on_error=on_error, look=self._look_at, pace=pace
+        )
+        if self._stopped is not None:
+            caller.drain()
+        return caller
+
     def _rules(self) -> Rules:
         simulate = self._order.simulate
         return Rules(
             start_interval=0.0 if simulate else self.settings.start_interval,
             redial_after=self._order.redial_after(self.settings),
-            hang_up=self._order.hang_up,
+            hang_up=self._hang_up,
         )
 
     async def _begin(self, observer: Observer) -> bool:
@@ -197,85 +246,10 @@ class Run:
 
     async def _finish(self, stopped: Reason | None, observer: Observer) -> None:
         counts = await self._record.counts()
-        finished = not any(counts.get(state) for state in UNFINISHED)
-        row = await self._record.finish(finished=finished, stopped=None if finished else stopped)
+        for_good = self._stopped if counts[CallState.PENDING] else None
+        finished = not any(counts[state] for state in UNFINISHED - ({CallState.PENDING} if for_good else set()))
+        row = await self._record.finish(finished=finished, stopped=for_good or (None if finished else stopped))
         self._tell(row, observer)
-
-
-@asynccontextmanager
-async def drafted(order: Order, settings: Settings) -> AsyncIterator[Run]:
-    """Plan a run and hold it as a draft, which is gone again unless the run starts.
-
-    Raises UsageError, SettingsError, ProvidersFileError and JournalError, each before anybody is dialled.
-    """
-    route = routing.decide(settings.via, typed=order.via_typed, simulate=order.simulate)
-    if not (order.simulate or order.dry_run):
-        settings.needed()
-    with Journal(settings.journal_path(simulated=order.simulate)) as journal:
-        record = await journal.draft(order.new_run(settings, route.value))
-        run = Run(journal, record, settings, order)
-        try:
-            await run.plan()
-            yield run
-        finally:
-            if not run.begun:
-                await record.discard()
-            record.close()
-
-
-async def call_providers(
-    providers: Iterable[Provider],
-    request: ServiceRequest | None = None,
-    *,
-    max_concurrent: int | None = None,
-    on_call_complete: OnComplete | None = None,
-    on_call_error: OnError | None = None,
-    observer: Observer | None = None,
-    simulate: bool = False,
-    allow_redial: bool = False,
-    **options: Any,
-) -> RunResult:
-    """Call every provider, at most `max_concurrent` at once, and return what they answered, in their order.
-
-    `on_call_complete(result, index)` is called once for each call when its result is final,
-    `on_call_error(error, request, index)` for one that could not be placed; one that raises is logged and harms
-    nobody. Other settings go by their names (`call_timeout`, `start_interval`, `record`, …); what is not given is
-    read from the environment. Raises ConciergeError when nobody could be dialled.
-    """
-    from concierge_calls.settings.fields import SETTINGS
-    from concierge_calls.settings.loading import load
-
-    if unknown := options.keys() - SETTINGS.keys():
-        raise TypeError(
-            f"call_providers() knows no option {', '.join(sorted(unknown))}; its options are named as the settings are."
-        )
-    settings = load({"max_concurrent": max_concurrent, **options}, program=True)
-    order = Order(
-        rows=rows_of(providers),
-        source=PYTHON,
-        typed=plan.typed_fields(request) if request is not None else {},
-        simulate=simulate,
-        allow_redial=allow_redial,
-    )
-
-    watch = harmless(observer) if observer is not None else None
-
-    def tell(event: CallEvent) -> None:
-        if watch is not None:
-            watch(event)
-        result = event.result
-        if on_call_complete and result is not None and _is_final(event):
-            on_call_complete(result, result.index)
-
-    async with drafted(order, settings) as run, run.connected():
-        return await run.start(tell, on_error=on_call_error)
-
-
-def _is_final(event: CallEvent) -> bool:
-    # A call that could not be placed is told as an error, and one in doubt may still be found.
-    result = event.result
-    settled = event.kind is EventKind.CALL_SETTLED and result is not None and result.call_id is not None
-    return settled and result is not None and result.status is not CallStatus.UNCERTAIN
 
 
 async def _kept(work: Coroutine[Any, Any, T]) -> T:

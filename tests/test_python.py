@@ -71,10 +71,10 @@ def test_a_name_that_is_not_offered_is_an_attribute_error_that_names_it() -> Non
 
 
 def test_a_name_is_the_same_wherever_it_is_imported_from() -> None:
-    from concierge_calls import models, run
+    from concierge_calls import calling, models
 
     assert concierge_calls.Provider is models.Provider
-    assert concierge_calls.call_providers is run.call_providers
+    assert concierge_calls.call_providers is calling.call_providers
 
 
 def test_the_version_is_that_of_the_installed_package() -> None:

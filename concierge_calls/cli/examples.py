@@ -49,6 +49,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("nor those in a file", "do-not-call --import opted-out.csv"),
         ("call it after all", "do-not-call --remove 8645550101"),
     ),
+    "serve": (
+        ("try it: no phone rings", "serve --simulate"),
+        ("for programs on this machine", "serve --port 8000"),
+        ("for others, with CONCIERGE_API_TOKEN set", "serve --host 0.0.0.0"),
+    ),
     "simulator": (
         ("thirty times faster than life", "simulator --speed 30"),
         ("a bad day", "simulator --lose-replies 0.1 --lines 3 --rate-limit 60"),

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from concierge_calls import __version__
-from concierge_calls.cli import batch, doctor, forgetting, history, numbers, simulator
+from concierge_calls.cli import batch, doctor, forgetting, history, numbers, serve, simulator
 from concierge_calls.cli.examples import with_examples
 from concierge_calls.errors import ConciergeError
 from concierge_calls.plain import masked
@@ -105,4 +105,5 @@ _add("show", history.show, short="Write one run's document again.")
 _add("doctor", doctor.doctor, short="Check everything before phones ring.")
 _add("forget", forgetting.forget, short="Erase what was said in a run, and by whom.")
 _add("do-not-call", numbers.do_not_call, short="List the numbers that are not to be called; add, remove.")
+_add("serve", serve.serve, short="Answer other programs over HTTP.")
 _add("simulator", simulator.simulator, short="Start a Vapi to try things on.", epilog=simulator.endings())

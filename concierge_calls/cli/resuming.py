@@ -103,7 +103,7 @@ def _before_resuming(run: Run, counts: Mapping[CallState, int]) -> Iterator[str]
     parts += [f"at most {known.run.max_concurrent} at once"]
     yield f"Finishing run {run.id} of {shown(known.run.source, 40)}: {', '.join(parts)}."
     if not run.dials and left:
-        yield _left_alone(known, left)
+        yield _never_called(left) if run.is_stopped else _left_alone(known, left)
     if counts[CallState.DIALING]:
         yield _how_long(counts[CallState.DIALING])
     if not (left and run.dials):  # else the prompt says it
@@ -127,6 +127,10 @@ def _left_alone(known: RunResult, left: int) -> str:
         f"It was begun over 24 hours ago, on {known.run.started_at.astimezone():%Y-%m-%d}, so {count(left, 'provider')}"
         f" {'is' if left == 1 else 'are'} not called. To call them all the same: concierge-calls resume {known.run.id}"
     )
+
+
+def _never_called(left: int) -> str:
+    return f"It was stopped for good, so {count(left, 'provider')} {'is' if left == 1 else 'are'} not called."
 
 
 def _how_long(in_doubt: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from concierge_calls.beginning import drafted
 from concierge_calls.cli.asking import Prompt
 from concierge_calls.cli.closing import conclude
 from concierge_calls.cli.planned import show_plan
@@ -16,7 +17,7 @@ from concierge_calls.errors import JournalError, RunInterrupted
 from concierge_calls.models import RunResult
 from concierge_calls.output import Output
 from concierge_calls.ranking import heard
-from concierge_calls.run import Run, drafted
+from concierge_calls.run import Run
 from concierge_calls.settings.loading import Settings
 
 

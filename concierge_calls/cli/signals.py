@@ -12,8 +12,8 @@ from types import FrameType
 
 from concierge_calls.caller import Caller
 from concierge_calls.display import restore
-from concierge_calls.lines import Awaited
 from concierge_calls.plain import count
+from concierge_calls.underway import Awaited
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 5

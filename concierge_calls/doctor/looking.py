@@ -132,7 +132,7 @@ async def _answer(question: Awaitable[T] | None, wait: float) -> T | ReadFailed 
 async def _latest_calls(client: VapiClient, patience: float) -> list[Call]:
     # Of all numbers, for they share the lines.
     from concierge_calls.vapi.gate import Priority
-    from concierge_calls.vapi.watch import stamp
+    from concierge_calls.vapi.pages import stamp
 
     since = stamp(client.clock.now() - AN_HOUR)
     return await client.list_calls(Priority.OVERDUE, limit=MOST_CALLS, patience=patience, createdAtGe=since)

@@ -11,6 +11,7 @@ from concierge_calls.journal.entries import (
     LineSpan,
     NewRun,
     Owner,
+    RequestKey,
 )
 from concierge_calls.journal.figures import seconds_on_the_line
 from concierge_calls.journal.guards import ON_THE_LINE, asked_not_to_be_called, called_lately, still_on_the_line
@@ -32,6 +33,7 @@ __all__ = [
     "Look",
     "NewRun",
     "Owner",
+    "RequestKey",
     "Results",
     "RunRecord",
     "asked_not_to_be_called",

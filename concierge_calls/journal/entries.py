@@ -35,6 +35,14 @@ class Clock:
 SYSTEM_CLOCK = Clock()
 
 
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """By which key another program asked for a run, and a hash of what it asked."""
+
+    key: str
+    body: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
     """What is known of a run before its first row; `options` are the settings that a resume needs, never secrets."""
@@ -48,6 +56,7 @@ class NewRun:
     output: str | None = None
     format: Format = Format.JSON
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    request: RequestKey | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

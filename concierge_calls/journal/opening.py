@@ -14,7 +14,7 @@ from concierge_calls.journal.faults import explained
 from concierge_calls.journal.lock import RunLock, make_private_folder
 from concierge_calls.journal.rows import to_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x43436A6C  # "CCjl": tells our file from any other SQLite database
 BUSY_SECONDS = 60.0  # another process may be stopped in the middle of a commit, or its disk be slow
 
@@ -80,7 +80,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA fullfsync = 1")
     db.execute("PRAGMA foreign_keys = 1")
     db.execute("PRAGMA secure_delete = 1")  # what somebody said stays in no free room of the file
-    if _pragma(db, "user_version") == 0:
+    if _pragma(db, "user_version") < SCHEMA_VERSION:  # what is there already is left as it is
         schema = files(__package__).joinpath("schema.sql").read_text("utf-8")
         marks = f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {APPLICATION_ID};"
         db.executescript(f"BEGIN IMMEDIATE; {schema} {marks} COMMIT;")

@@ -221,6 +221,11 @@ class RunRecord:
             )
         )
 
+    async def stop_for_good(self, reason: Reason) -> None:
+        """Keep that nobody is to be dialled in this run any more, whoever takes it up."""
+        sql = "UPDATE runs SET stopped = ?1, about = json_set(about, '$.for_good', ?1) WHERE id = ?2 AND NOT finished"
+        await self._writer.write(lambda db: db.execute(sql, (dump(reason), self.id)).rowcount)
+
     def document_is_out(self) -> None:
         """Keep that the run's document was written, so that no resume owes it any more."""
         self._writer.submit(partial(sittings.document_is_out, run_id=self.id)).result()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from concierge_calls.errors import NoSuchRun
-from concierge_calls.journal import figures, guards, transitions
+from concierge_calls.errors import KeyInUse, NoSuchRun
+from concierge_calls.journal import drafts, figures, guards, transitions
 from concierge_calls.journal.entries import (
     SYSTEM_CLOCK,
     Clock,
@@ -24,6 +23,7 @@ from concierge_calls.journal.entries import (
     LineSpan,
     NewRun,
     Owner,
+    RequestKey,
 )
 from concierge_calls.journal.faults import explained
 from concierge_calls.journal.forgetting import Forgetting, is_forgotten
@@ -33,8 +33,7 @@ from concierge_calls.journal.looks import Look, lock_for_a_look, no_look
 from concierge_calls.journal.opening import open_for_reading, open_for_writing
 from concierge_calls.journal.reading import PAGE, Reader, Results, info_of, options_of
 from concierge_calls.journal.record import RunRecord
-from concierge_calls.journal.rows import dump, moment, to_text
-from concierge_calls.journal.sittings import owe_document
+from concierge_calls.journal.rows import load_reason, moment, to_text
 from concierge_calls.journal.writer import Writer
 from concierge_calls.models import CallEvent, Reason, RunInfo, RunResult, RunStats
 
@@ -79,12 +78,15 @@ class Journal:
     # — runs to work on —
 
     async def draft(self, new: NewRun) -> RunRecord:
-        """A new run, which nobody sees until it is started, and which is swept when this process dies before that."""
+        """A new run, which nobody sees until it is started, and which is swept when this process dies before that.
+
+        Raises KeyInUse when a run was begun, or is about to be, by the same request's key.
+        """
         now = self._clock.now()
         run_id = f"{now:%Y%m%d}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(8))}"
         lock = RunLock(self.path.parent, run_id)
         try:
-            await self._writer.write(partial(_draft, run_id=run_id, new=new, at=to_text(now)))
+            await self._writer.write(partial(drafts.draft, run_id=run_id, new=new, at=to_text(now)))
         except BaseException:
             lock.release()
             raise
@@ -172,6 +174,26 @@ class Journal:
             if not self.is_worked_on((run := info_of(row)).id)
         ]
 
+    def unfinished(self, owner: Owner | str) -> Iterator[RunInfo]:
+        """The runs of this owner that began and are not finished, newest first."""
+        return (info_of(row) for row in self._reader.runs() if row["owner"] == owner and not row["finished"])
+
+    def requested(self, key: str) -> tuple[RequestKey, str] | None:
+        """The request that came with this key, and the id of its run; None when none came.
+
+        Raises KeyInUse while that is a draft.
+        """
+        sql = "SELECT body, run_id, draft FROM requests JOIN runs ON runs.id = run_id WHERE key = ?"
+        for row in self._reader.fetch(sql, key):
+            if row["draft"]:
+                raise KeyInUse
+            return RequestKey(key, row["body"]), str(row["run_id"])
+        return None
+
+    def stopped_for_good(self, run_id: str) -> Reason | None:
+        """Why nobody in this run is ever to be dialled any more; None when that was not said. Raises NoSuchRun."""
+        return load_reason(json.loads(self._reader.run(run_id)["about"]).get("for_good"))
+
     def owes_document(self, run_id: str) -> bool:
         """Whether the run was to write a document and has not; raises NoSuchRun."""
         return bool(json.loads(self._reader.run(run_id)["about"]).get("owed"))
@@ -181,6 +203,12 @@ class Journal:
         row = self._reader.run(run_id)
         run, stats = info_of(row, dry_run=dry_run), self._reader.stats(row)
         return RunResult(run=run, stats=stats, results=Results(self._reader, run, range(stats.total)))
+
+    def begun(self, run_id: str) -> RunResult | None:
+        """The run as it stands, unless it is a draft; None when there is none with this id."""
+        with suppress(NoSuchRun):
+            return None if self._reader.run(run_id)["draft"] else self.result(run_id)
+        return None
 
     def options(self, run_id: str) -> Mapping[str, Any]:
         """The settings that a resume of this run needs; raises NoSuchRun."""
@@ -259,18 +287,3 @@ class Journal:
         while page := self._reader.fetch(sql, after, PAGE):
             yield from (DoNotCall(row["number"], moment(row["since"]), json.loads(row["note"])) for row in page)
             after = page[-1]["number"]
-
-
-def _draft(db: sqlite3.Connection, run_id: str, new: NewRun, at: str) -> None:
-    about = {
-        "source": new.source,
-        "version": new.version,
-        "output": new.output,
-        "format": new.format,
-        "options": new.options,
-    }
-    sql = """
-        INSERT INTO runs (id, owner, simulated, via, max_concurrent, started_at, about) VALUES (?, ?, ?, ?, ?, ?, ?)
-    """
-    db.execute(sql, (run_id, new.owner, new.simulated, new.via, new.max_concurrent, at, dump(about)))
-    owe_document(db, run_id)

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS runs (
     sitting_since  TEXT,                          -- when the work that has not been added up yet began
     worked_ms      INTEGER NOT NULL DEFAULT 0,    -- added up over resumes
     stopped        TEXT,                          -- JSON: why dialling stopped early
-    about          TEXT NOT NULL                  -- JSON: source, version, output, format and options
+    about          TEXT NOT NULL                  -- JSON: source, version, output, format, options, and once it was stopped for good why
 );
 
 -- `runs` pages newest first, and `resume` wants the latest; neither may see a draft, so drafts are not in it.
@@ -102,6 +102,16 @@ CREATE INDEX IF NOT EXISTS history_of_run ON history (run_id, seq, at);
 
 -- What happened to one row: how long its call had its line, and how far a call has come that is on the line now.
 CREATE INDEX IF NOT EXISTS history_of_row ON history (run_id, idx);
+
+-- By which request of another program a run was begun, so that the same request begins no other, also after a crash.
+CREATE TABLE IF NOT EXISTS requests (
+    key    TEXT PRIMARY KEY,
+    body   TEXT NOT NULL,                         -- a hash of what was asked
+    run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE
+);
+
+-- A draft that is given up takes its request with it.
+CREATE INDEX IF NOT EXISTS requests_of_run ON requests (run_id);
 
 CREATE TABLE IF NOT EXISTS do_not_call (
     number TEXT PRIMARY KEY,                      -- E.164

@@ -39,8 +39,8 @@ class ProvidersFile:
 def read(source: str | Path, *, map_: Mapping[str, str] = _NOTHING, stdin: BinaryIO | None = None) -> ProvidersFile:
     """Open a providers file and recognise its columns; `map_` names the column of a field that is not recognised.
 
-    `source` is a path, or "-" for standard input (or for `stdin`, when that is given). The format follows the suffix,
-    and without one the first character. Raises ProvidersFileError for a file that cannot be used as a whole.
+    `source` is a path, or "-" for standard input; with `stdin` it is only what that is called. The format follows the
+    suffix, and without one the first character. Raises ProvidersFileError for a file that cannot be used as a whole.
     """
     opened = Source(source, stdin)
     document = _document(opened)

@@ -48,7 +48,7 @@ class Source:
         self.label = "standard input" if self.is_stdin else str(given)
         self._kept: BinaryIO | None = None
         with self._told():
-            if self.is_stdin:
+            if stdin is not None or self.is_stdin:
                 self._keep(stdin or self._standard_input())
             elif not self._regular():
                 with self.path.open("rb") as pipe:

@@ -2,7 +2,7 @@
 
 from concierge_calls.report.closing import exit_code, needs_a_look, summary
 from concierge_calls.report.document import as_json, as_time, listed, result_document, run_document, stats_document
-from concierge_calls.report.formats import write, write_page
+from concierge_calls.report.formats import pieces, write, write_page
 
 __all__ = [
     "as_json",
@@ -10,6 +10,7 @@ __all__ = [
     "exit_code",
     "listed",
     "needs_a_look",
+    "pieces",
     "result_document",
     "run_document",
     "stats_document",

@@ -26,7 +26,7 @@ def exit_code(run: RunResult, *, interrupted: bool = False) -> int:
 
     `interrupted` says that somebody told it to stop, though everybody may have been called by then.
     """
-    if run.run.stopped is not None:
+    if run.run.stopped is not None and not run.run.finished:  # one that was stopped for good has ended
         return 4
     if interrupted or not (run.run.dry_run or run.run.finished):
         return 5

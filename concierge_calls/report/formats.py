@@ -38,7 +38,7 @@ def write(run: RunResult, file: IO[str], format_: Format = Format.JSON) -> None:
     """Write the whole document in this format, without ever holding more than a few results."""
     match format_:
         case Format.JSON:
-            _write_json(run, file)
+            file.writelines(pieces(run))
         case Format.JSONL:
             file.writelines(as_json(result_document(result)) + "\n" for result in run.results)
         case Format.CSV:
@@ -55,11 +55,12 @@ def write_page(run: RunResult, file: IO[str], spans: Iterable[LineSpan] = ()) ->
     file.writelines(kept_page(run, known, summary(run, seconds_on_the_line(known))))
 
 
-def _write_json(run: RunResult, file: IO[str]) -> None:
-    file.write('{\n"run": ' + as_json(run_document(run.run)) + ',\n"stats": ' + as_json(stats_document(run.stats)))
-    file.write(',\n"results": ')
-    file.writelines(listed(map(result_document, run.results)))
-    file.write("}\n")
+def pieces(run: RunResult) -> Iterator[str]:
+    """Return the document as JSON in pieces, each result read when its turn comes."""
+    yield '{\n"run": ' + as_json(run_document(run.run)) + ',\n"stats": ' + as_json(stats_document(run.stats))
+    yield ',\n"results": '
+    yield from listed(map(result_document, run.results))
+    yield "}\n"
 
 
 def _csv(results: Sequence[CallResult]) -> Iterator[str]:

@@ -65,4 +65,16 @@ SETTINGS: dict[str, Setting] = {
     "state_dir": Setting(
         "CONCIERGE_STATE_DIR", "The folder of the journal; by default the platform's folder for a program's state."
     ),
+    "api_token": Setting(
+        "CONCIERGE_API_TOKEN",
+        "What the HTTP service wants to be shown as a bearer token; needed to listen on more than this machine.",
+        secret=True,
+    ),
+    "public_url": Setting(
+        "CONCIERGE_PUBLIC_URL",
+        "Where the HTTP service is reached from outside: Vapi is told to send its server messages there.",
+    ),
+    "webhook_secret": Setting(
+        "VAPI_WEBHOOK_SECRET", "What Vapi shows with its server messages; without it none are taken.", secret=True
+    ),
 }

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     record: bool = _setting("record")
     redial_after: float = _setting("redial_after", ge=0, le=24 * 365, allow_inf_nan=False)
     state_dir: Path | None = _setting("state_dir")
+    api_token: SecretStr | None = _setting("api_token")
+    public_url: str | None = _setting("public_url")
+    webhook_secret: SecretStr | None = _setting("webhook_secret")
 
     @classmethod
     def settings_customise_sources(
@@ -83,6 +86,13 @@ class Settings(BaseSettings):
             raise ValueError("has a space, a line end or another character that no key has; copy the key once more")
         return value
 
+    @field_validator("api_token", "webhook_secret")
+    @classmethod
+    def _printable_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_one_word(value.get_secret_value()):
+            raise ValueError("has a space, a line end or another character that no header can hold; choose another")
+        return value
+
     @field_validator("phone_number_id", "assistant_id")
     @classmethod
     def _printable_id(cls, value: str | None) -> str | None:
@@ -90,19 +100,15 @@ class Settings(BaseSettings):
             raise ValueError("has a space, a line end or another character that no id has; copy the id once more")
         return value
 
+    @field_validator("public_url")
+    @classmethod
+    def _safe_public_url(cls, value: str | None) -> str | None:
+        return None if value is None else _safe_address(value, "https://calls.example.com")
+
     @field_validator("base_url")
     @classmethod
     def _safe_base_url(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            is_whole = bool(parts.hostname) and parts.port != 0 and _is_one_word(value)
-        except ValueError:  # a port or an IPv6 address that is none
-            is_whole = False
-        if not is_whole or "@" in parts.netloc or parts.query or parts.fragment:
-            raise ValueError("must be an address such as https://api.vapi.ai, without a password or a query")
-        if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-            return value.rstrip("/")
-        raise ValueError("must begin with https://, or with http:// for this machine itself")
+        return _safe_address(value, "https://api.vapi.ai")
 
     def needed(self) -> tuple[str, str]:
         """Return the key and the phone number's id; raises SettingsError naming the one that is missing."""
@@ -140,6 +146,19 @@ class _WithoutBaseUrl(PydanticBaseSettingsSource):
         return {
             name: value for name, value in self._dotenv().items() if name.lower() not in ("vapi_base_url", "base_url")
         }
+
+
+def _safe_address(value: str, example: str) -> str:
+    try:
+        parts = urlsplit(value)
+        is_whole = bool(parts.hostname) and parts.port != 0 and _is_one_word(value)
+    except ValueError:  # a port or an IPv6 address that is none
+        is_whole = False
+    if not is_whole or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(f"must be an address such as {example}, without a password or a query")
+    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        return value.rstrip("/")
+    raise ValueError("must begin with https://, or with http:// for this machine itself")
 
 
 def _is_one_word(text: str) -> bool:

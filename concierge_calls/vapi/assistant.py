@@ -156,10 +156,13 @@ STRUCTURED_DATA_SCHEMA: Final[dict[str, Any]] = {
 }
 
 
-def assistant(*, call_timeout: int, record: bool, server_url: str | None = None) -> dict[str, Any]:
+def assistant(
+    *, call_timeout: int, record: bool, server_url: str | None = None, server_secret: str | None = None
+) -> dict[str, Any]:
     """Our own assistant as Vapi takes it along with a call (OpenAPI CreateAssistantDTO).
 
-    `call_timeout` is in seconds; `server_url` is where Vapi sends its server messages.
+    `call_timeout` is in seconds; `server_url` is where Vapi sends its server messages, `server_secret` what it shows
+    there.
     """
     body: dict[str, Any] = {
         "name": "concierge-calls",
@@ -177,7 +180,8 @@ def assistant(*, call_timeout: int, record: bool, server_url: str | None = None)
         "monitorPlan": {"controlEnabled": True},  # the only way to hang up
     }
     if server_url:
-        body |= {"server": {"url": server_url}, "serverMessages": ["status-update", "end-of-call-report"]}
+        shown = {"headers": {"X-Vapi-Secret": server_secret}} if server_secret else {}
+        body |= {"server": {"url": server_url} | shown, "serverMessages": ["status-update", "end-of-call-report"]}
     return body
 
 

@@ -21,10 +21,11 @@ from concierge_calls.vapi.found import over
 from concierge_calls.vapi.gate import Priority, Ticket
 from concierge_calls.vapi.hangup import HangUp
 from concierge_calls.vapi.outcomes import OURS, Expected
+from concierge_calls.vapi.pages import pages, stamp
 from concierge_calls.vapi.request import create_body
 from concierge_calls.vapi.schemas import Assistant, Call
 from concierge_calls.vapi.telling import awaits_analysis, progress
-from concierge_calls.vapi.watch import Watch, pages, stamp
+from concierge_calls.vapi.watch import Watch
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -46,8 +47,9 @@ class VapiBackend:
     """Places calls by Vapi and follows them; see `concierge_calls.backend.Backend` for what it promises.
 
     `call_timeout` and `analysis_timeout` are seconds, as is `poll_interval`, the time between two looks at all live
-    calls. `assistant_id` is the user's own assistant; without one ours is sent along. `warn` takes a sentence for the
-    user about a call that would not end.
+    calls. `assistant_id` is the user's own assistant; without one ours is sent along, with `server_url` and the secret
+    by which its messages are known, if any. Runs of one account share a `watch`. `warn` takes a sentence for the user
+    about a call that would not end.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class VapiBackend:
         poll_interval: float = 1.0,
         simulated: bool = False,
         server_url: str | None = None,
+        server_secret: str | None = None,
         pace: Pace | None = None,
+        watch: Watch | None = None,
         warn: Callable[[str], object] = log.warning,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
@@ -75,11 +79,12 @@ class VapiBackend:
         self._record = record
         self._simulated = simulated
         self._server_url = server_url
+        self._server_secret = server_secret
         self._warn = warn
         self._pace = pace or Pace()
         self._expects = replace(OURS, recording=record)
         self._unwanted: set[str] = set()  # hung up before they were followed
-        self._watch = Watch(
+        self._watch = watch or Watch(
             client,
             phone_number_id=phone_number_id,
             poll_interval=poll_interval,
@@ -151,6 +156,7 @@ class VapiBackend:
                 record=self._record,
                 saved=self._saved_artifact_plan(),
                 server_url=self._server_url,
+                server_secret=self._server_secret,
             )
             return self._receipt(await self._client.create_call(body, ticket))
 

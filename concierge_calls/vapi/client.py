@@ -7,6 +7,7 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
@@ -15,12 +16,13 @@ from pydantic import BaseModel, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type
 
 from concierge_calls.errors import ReadRefused, SettingsError
-from concierge_calls.vapi import faults
+from concierge_calls.vapi import faults, recordings
 from concierge_calls.vapi.clock import VapiClock
 from concierge_calls.vapi.gate import Gate, Priority, Ticket
 from concierge_calls.vapi.patience import LONGEST_TRY, AskAgain, Patience
 from concierge_calls.vapi.reach import Reach
 from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
+from concierge_calls.vapi.together import Together
 from concierge_calls.vapi.wire import Wire, is_loopback, safe_address
 
 T = TypeVar("T")
@@ -61,6 +63,7 @@ class VapiClient:
         self.gate = gate
         self.clock = clock or VapiClock()
         self.reach = Reach()
+        self._together = Together()
         self._key = api_key
         self._base = httpx.URL(base_url)
         self._sleep = sleep
@@ -155,13 +158,23 @@ class VapiClient:
     async def get_phone_number(self, phone_number_id: str, *, patience: float = PATIENCE) -> PhoneNumber:
         """Read the phone number that calls are made from."""
         path, what = f"/phone-number/{quote(phone_number_id, safe='')}", "the phone number of VAPI_PHONE_NUMBER_ID"
-        return await self._ask(what, "GET", path, Priority.OVERDUE, patience, read=_reader(PhoneNumber))
+        asking = partial(self._ask, what, "GET", path, Priority.OVERDUE, patience, read=_reader(PhoneNumber))
+        return await self._together.ask(path, asking)
 
     # Vapi: GET /assistant/{id}.
     async def get_assistant(self, assistant_id: str, *, patience: float = PATIENCE) -> Assistant:
         """Read an assistant, for what it extracts."""
         path, what = f"/assistant/{quote(assistant_id, safe='')}", "the assistant of VAPI_ASSISTANT_ID"
-        return await self._ask(what, "GET", path, Priority.OVERDUE, patience, read=_reader(Assistant))
+        asking = partial(self._ask, what, "GET", path, Priority.OVERDUE, patience, read=_reader(Assistant))
+        return await self._together.ask(path, asking)
+
+    # Vapi: GET /call/{id}/mono-recording and its like: 302 to a storage that wants no key.
+    async def recording(self, address: str, headers: Mapping[str, str]) -> httpx.Response:
+        """Ask for a recording by its lasting address; the answer is open, and whoever asked reads and closes it.
+
+        Raises ReadFailed when there was none, ReadRefused when it was a no, or led where no recording should be.
+        """
+        return await recordings.opened(self._http, self._key, self.base_url, address, headers)
 
     async def _ask(
         self,

@@ -101,6 +101,7 @@ class Life:
     given_up: bool = False
     fault: Exception | None = None  # what broke on our side; it is raised in whoever follows
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    heralded: set[str] = field(default_factory=set)  # what somebody else said has become of it
     tasks: set[asyncio.Task[None]] = field(default_factory=set)  # what goes on beside its following
 
     def __post_init__(self) -> None:

@@ -39,13 +39,14 @@ def create_body(
     record: bool,
     saved: Mapping[str, Any] = MappingProxyType({}),
     server_url: str | None = None,
+    server_secret: str | None = None,
 ) -> dict[str, Any]:
     """What `POST /call` takes for this provider (Vapi, OpenAPI CreateCallDTO).
 
     The attempt's `key`, at most 40 characters, stands in `customer.externalId` and `assistantOverrides.metadata`:
     by it a call whose receipt was lost is found again. `call_timeout` is in seconds. With `assistant_id` the user's
-    own assistant is used; its server is never overridden, so `server_url` counts for ours alone, and of its `saved`
-    artifactPlan only the recording is.
+    own assistant is used; its server is never overridden, so `server_url` and `server_secret` count for ours alone,
+    and of its `saved` artifactPlan only the recording is.
     """
     overrides = {"variableValues": variable_values(asked), "metadata": _metadata(asked, key)}
     body: dict[str, Any] = {
@@ -55,7 +56,8 @@ def create_body(
         "assistantOverrides": overrides,
     }
     if assistant_id is None:
-        return body | {"assistant": assistant(call_timeout=call_timeout, record=record, server_url=server_url)}
+        ours = assistant(call_timeout=call_timeout, record=record, server_url=server_url, server_secret=server_secret)
+        return body | {"assistant": ours}
     theirs = {
         "variableValues": facts.columns(asked.provider.extra) | overrides["variableValues"],
         "maxDurationSeconds": duration_limit(call_timeout),

@@ -3,53 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from concierge_calls.backend import Placed
 from concierge_calls.errors import AccountRefused, ReadFailed, ReadRefused
 from concierge_calls.plain import count
-from concierge_calls.vapi.client import PATIENCE, VapiClient
+from concierge_calls.vapi.client import VapiClient
 from concierge_calls.vapi.following import Life, Pace, rank
 from concierge_calls.vapi.gate import Priority
+from concierge_calls.vapi.pages import pages, stamp
 from concierge_calls.vapi.schemas import Call
 
 FEED_PATIENCE: Final = 20.0  # seconds; the next tick asks anew, and with less delay than a question of long standing
-PAGE: Final = 1000  # Vapi, OpenAPI CallController_findAll: the most that `limit` may be
 
 _SHUT_OUT: Final = (
     "Vapi has refused for 15 minutes to tell about the calls on the line, so they are followed no longer; they go on. "
     "See to VAPI_API_KEY and the account, then: concierge-calls resume."
 )
-
-
-def stamp(moment: datetime) -> str:
-    """Write a time as Vapi does: UTC, whole milliseconds, rounded down."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-async def pages(
-    client: VapiClient, priority: Priority, filters: Mapping[str, str], patience: float = PATIENCE
-) -> AsyncIterator[list[Call]]:
-    """Read Vapi's list page by page, each call once; it has no cursor, so a page begins where the last one ended.
-
-    `filters` are Vapi's own (OpenAPI CallController_findAll). Raises ReadFailed when a page was not had in `patience`
-    seconds.
-    """
-    seen: set[str] = set()
-    earlier: dict[str, str] = {}
-    while True:
-        page = await client.list_calls(priority, limit=PAGE, patience=patience, **{**filters, **earlier})
-        new = [call for call in page if call.id not in seen]
-        seen.update(call.id for call in new)
-        yield new
-        created = [call.created_at for call in page if call.created_at]
-        if len(page) < PAGE or not new or not created:
-            return
-        # Vapi may keep finer times than it shows; a millisecond more loses none of those that share the last one.
-        earlier = {"createdAtLe": stamp(min(created) + timedelta(milliseconds=1))}
 
 
 class Watch:
@@ -88,6 +61,8 @@ class Watch:
         self._refused_since: datetime | None = None
         self._hurries = False  # nobody is to wait for a line any longer
         self._fault: Exception | None = None
+        self._users = 0
+        self._feed: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         trust = "has missed a change" if self._has_missed else "fails" if self._failing else "trusted"
@@ -101,16 +76,17 @@ class Watch:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Run the feed while the context lasts."""
-        feed = asyncio.create_task(self._run(), name="vapi feed")
+        """Run the feed while the context lasts, one for all who share it; a new one after the last has left."""
+        self._users += 1
+        if self._feed is None:
+            self._fault = self._refused_since = None
+            self._feed = asyncio.create_task(self._run(), name="vapi feed")
         try:
             yield
         finally:
-            tasks = {feed}.union(*(life.tasks for life in self._lives.values()))
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._gate.feeding(False)
+            self._users -= 1
+            if not self._users:
+                await self._close(self._feed)
 
     def follow(self, placed: Placed, deadline: datetime) -> Life:
         """Begin to follow a call; whatever becomes of it sets the `news` of what is returned.
@@ -147,6 +123,16 @@ class Watch:
             life.hurried = True
             life.news.set()
         return {life.id for life in waiting}
+
+    def hasten(self, call_id: str, news: str) -> None:
+        """Ask at once for a call that is followed, because somebody says that there is this news of it.
+
+        Nothing is believed: the same news twice, or news of a stranger's call, ask nothing.
+        """
+        life = self._lives.get(call_id)
+        if life is not None and news not in life.heralded:
+            life.heralded.add(news)
+            self.ask_soon(life, Priority.OVERDUE)
 
     def get(self, call_id: str) -> Life | None:
         """The call with this id, if it is followed."""
@@ -212,6 +198,15 @@ class Watch:
                 self._break(fault)
                 return
             await self._sleep(self._poll_interval)
+
+    async def _close(self, feed: asyncio.Task[None]) -> None:
+        self._feed = None
+        tasks = {feed}.union(*(life.tasks for life in self._lives.values()))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not self._users:
+            self._gate.feeding(False)
 
     async def _tick(self) -> None:
         began, newcomers, self._newcomers_since = self._now(), self._newcomers_since, None

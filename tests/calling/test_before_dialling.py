@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from concierge_calls import BackendUnreachable, Provider, RunRefused, SettingsError, UsageError, call_providers
+from concierge_calls.beginning import drafted
 from concierge_calls.draft import Order, rows_of
 from concierge_calls.errors import ProvidersFileError
 from concierge_calls.journal import Journal
-from concierge_calls.run import drafted
 from concierge_calls.settings.loading import load
 from tests.calling.simulated import StartVapi, kept, providers
 

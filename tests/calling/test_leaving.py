@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from concierge_calls import CallEvent, EventKind, RunResult
+from concierge_calls.beginning import drafted
 from concierge_calls.caller import Caller
 from concierge_calls.draft import Order, rows_of
 from concierge_calls.errors import JournalFull, NobodyDialled, RunInterrupted
 from concierge_calls.journal import RunRecord
 from concierge_calls.models import Provider
 from concierge_calls.resuming import continued
-from concierge_calls.run import drafted
 from concierge_calls.settings.loading import load
 from tests.calling.simulated import StartVapi, kept, providers, statuses
 

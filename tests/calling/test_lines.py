@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from concierge_calls.lines import LONGEST_HOLD_OFF, LONGEST_QUIET, Levels, Line, Lines, Pace
+from concierge_calls.levels import LONGEST_QUIET, Levels
+from concierge_calls.lines import LONGEST_HOLD_OFF, Line, Lines, Pace
 from tests.calling.fakes import VirtualLoop, now
 
 T = TypeVar("T")

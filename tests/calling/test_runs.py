@@ -19,12 +19,12 @@ from concierge_calls import (
     PlacementError,
     RunResult,
 )
+from concierge_calls.beginning import drafted
 from concierge_calls.draft import Order, rows_of
 from concierge_calls.errors import JournalFull, RunInterrupted
 from concierge_calls.journal import RunRecord
 from concierge_calls.journals import journals
 from concierge_calls.resuming import continued
-from concierge_calls.run import drafted
 from concierge_calls.settings.loading import load
 from tests.calling.simulated import StartVapi, providers, statuses
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from concierge_calls.backend import Verdict
 from concierge_calls.caller import Caller
 from concierge_calls.errors import AccountRefused, ComeBackLater, PlacementInDoubt
-from concierge_calls.lines import LONGEST_DOUBT, Awaited
 from concierge_calls.models import CallEvent, CallStatus
 from concierge_calls.stopping import LEAVING_LIMIT
+from concierge_calls.underway import LONGEST_DOUBT, Awaited
 from tests.calling.fakes import LAG, LATEST_ANALYSIS, LATEST_END, Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse, killed
 

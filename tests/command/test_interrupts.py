@@ -15,9 +15,10 @@ import pytest
 from concierge_calls.caller import Caller, Rules
 from concierge_calls.cli.signals import Stopper
 from concierge_calls.journal import Attempt
-from concierge_calls.lines import Awaited, Lines
+from concierge_calls.lines import Lines
 from concierge_calls.models import CallState
 from concierge_calls.simulator import Simulator, SimulatorOptions
+from concierge_calls.underway import Awaited
 from tests.calling.fakes import FakeBackend
 from tests.command.conftest import KEY, NUMBER
 

@@ -143,9 +143,9 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
 def test_a_journal_of_a_newer_version_is_left_alone(path: Path) -> None:
     Journal(path).close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 99")
     assert _opening(path) == (
-        f"The journal {path} comes from a newer concierge-calls (its schema is 2, this one knows 1); "
+        f"The journal {path} comes from a newer concierge-calls (its schema is 99, this one knows 2); "
         "upgrade concierge-calls, or set CONCIERGE_STATE_DIR to another folder."
     )
 

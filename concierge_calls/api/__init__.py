@@ -1,0 +1,1 @@
+"""The HTTP service: what the command line gives people, for other programs."""

@@ -1,0 +1,116 @@
+"""The routes that are not about runs: health, the page's session, Vapi's server messages, and what is for people."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from concierge_calls import __version__, routing
+from concierge_calls.api.answers import HealthAnswer
+from concierge_calls.api.bodies import SessionBody, WebhookBody
+from concierge_calls.api.describing import CONTENT_POLICY, docs_page, page, problems
+from concierge_calls.api.guarding import COOKIE, bearer, is_known, is_same, session_of
+from concierge_calls.api.problems import Problem
+from concierge_calls.api.service import Service, TheService
+from concierge_calls.errors import BackendUnreachable, RunRefused
+
+SESSION_LASTS = 30 * 24 * 3600  # seconds
+TOLD = ("status-update", "end-of-call-report")
+STATUSES = ("scheduled", "queued", "ringing", "in-progress", "forwarding", "ended")
+
+log = logging.getLogger("concierge_calls.api")
+router = APIRouter()
+people = APIRouter(include_in_schema=False)
+
+
+@router.get(
+    "/health",
+    response_class=JSONResponse,
+    responses={200: {"description": "The service is up.", "model": HealthAnswer}},
+)
+async def health(service: TheService, request: Request) -> Response:
+    """Say that the service is up; to whoever shows the token also whether Vapi is, and which route a run would take."""
+    if not is_known(request, service.token):
+        return JSONResponse({"status": "ok"})
+    settings, lines = service.settings, service.exchange.lines
+    return JSONResponse(
+        {
+            "status": "ok",
+            "version": __version__,
+            "simulated": service.simulated,
+            "runs": len(service.runs),
+            "linesBusy": lines.busy,
+            "maxConcurrent": settings.max_concurrent,
+            "vapi": await _reach(service),
+            "kestra": None,
+            "route": routing.decide(settings.via, typed=False, simulate=service.simulated),
+        }
+    )
+
+
+@router.post("/session", status_code=204, responses={204: {"description": "The cookie is set."}, **problems(401)})
+async def begin_session(service: TheService, body: SessionBody, request: Request) -> Response:
+    """Take the token once, and have the browser keep a cookie in its place."""
+    if service.token is None:
+        return Response(status_code=204)
+    if not is_same(body.token, service.token):
+        raise Problem(401, "This is not the server's CONCIERGE_API_TOKEN.")
+    response = Response(status_code=204)
+    secure = request.url.scheme == "https" or (service.settings.public_url or "").startswith("https:")
+    is_local = (request.url.hostname or "") in ("localhost", "127.0.0.1", "::1")
+    response.set_cookie(
+        COOKIE,
+        session_of(service.token),
+        max_age=SESSION_LASTS,
+        httponly=True,
+        samesite="strict",
+        secure=secure and not is_local,
+    )
+    return response
+
+
+@router.post(
+    "/webhooks/vapi", status_code=204, responses={204: {"description": "Taken note of."}, **problems(401, 404)}
+)
+async def vapi_message(
+    service: TheService,
+    request: Request,
+    body: WebhookBody,
+    x_vapi_secret: Annotated[str | None, Header(description="VAPI_WEBHOOK_SECRET; or as a bearer token.")] = None,
+) -> Response:
+    """Take a server message of Vapi's: the call that it is of is asked for at once, and nothing in it is believed."""
+    secret = service.settings.webhook_secret
+    if secret is None:
+        raise Problem(404, "This server takes no server messages; set VAPI_WEBHOOK_SECRET.")
+    shown = x_vapi_secret or bearer(request.headers) or ""
+    if not is_same(shown, secret.get_secret_value()):
+        raise Problem(401, "This is not the server's VAPI_WEBHOOK_SECRET.")
+    message = body.message
+    status = "ended" if message.type == "end-of-call-report" else message.status
+    if message.type in TOLD and status in STATUSES and message.call is not None and message.call.id:
+        service.exchange.hasten(message.call.id, f"{message.type} {status}")
+    return Response(status_code=204)
+
+
+@people.get("/")
+def index() -> Response:
+    """Lead whoever opens the service in a browser to its description."""
+    body = '<h1>concierge-calls</h1><p>The HTTP service is up. How it is used: <a href="/docs">/docs</a></p>'
+    return HTMLResponse(page("concierge-calls", body), headers={"Content-Security-Policy": CONTENT_POLICY})
+
+
+@people.get("/docs")
+def docs(request: Request) -> Response:
+    """Show the description to people."""
+    return HTMLResponse(docs_page(request.app), headers={"Content-Security-Policy": CONTENT_POLICY})
+
+
+async def _reach(service: Service) -> dict[str, object]:
+    try:
+        await service.exchange.backend(service.settings).check()
+    except (BackendUnreachable, RunRefused) as error:
+        return {"reachable": isinstance(error, RunRefused), "message": error.message}
+    return {"reachable": True, "message": None}
