@@ -149,17 +149,20 @@ class Caller:
         turn = await self._turn()
         if turn is None:
             return None, False
-        attempt = None
+        attempt = take_back = None
         try:
             if self._stopping.is_set:
                 return None, False
             if self._pace.left or not self._stopping.doubts.are_borne or not line.dial():
                 return None, True  # another one was dialled, or could not be placed, while this one waited for its turn
             self._changed.clear()
+            take_back = self._pace.reserve()  # at once: another run of the same pace may be about to dial
             attempt, more = await self._stopping.unless(self._claim()) or (None, False)
         finally:
             if attempt is None:
                 turn.release(unused=True)
+                if take_back is not None:
+                    take_back()
         return (None if attempt is None else (attempt, turn)), more
 
     async def _turn(self) -> Turn | None:
@@ -183,10 +186,8 @@ class Caller:
 
     async def _claim(self) -> tuple[Attempt | None, bool]:
         # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.
-        take_back = self._pace.reserve()
         claim = await self._claims.next()
         if claim.attempt is None or claim.event is None:
-            take_back()
             return None, bool(claim.skipped)
         self.underway.put(claim.attempt, Awaited.END)
         self._pace.dialled()

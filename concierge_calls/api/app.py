@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from concierge_calls.api import calls, describing, doors, problems, runs
+from concierge_calls.api import calls, describing, doors, pages, problems, runs
 from concierge_calls.api.guarding import Guard
 from concierge_calls.api.service import PREFIX, Service
 from concierge_calls.errors import ConciergeError
@@ -25,6 +25,7 @@ def bare() -> FastAPI:
     for router in (calls.router, runs.router, doors.router):
         app.include_router(router, prefix=PREFIX)
     app.include_router(doors.people)
+    app.include_router(pages.people)
     return app
 
 

@@ -37,7 +37,7 @@ _SENTENCES: Final = {
 }
 _OPEN: Final = (f"{PREFIX}/health", f"{PREFIX}/session", f"{PREFIX}/webhooks/vapi")
 STYLE: Final = (
-    "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "body{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}"
     "pre{overflow:auto;background:#f4f4f4;color:#111;padding:.75rem}h2{border-top:1px solid;padding-top:1rem}"
 )
 CONTENT_POLICY: Final = (
@@ -149,4 +149,4 @@ def _example(operation: Mapping[str, Any], made: Mapping[str, Any]) -> str:
         return ""
     name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
     examples = made["components"]["schemas"][name].get("examples", ())
-    return "".join(f"<pre>{escape(json.dumps(each, indent=2))}</pre>" for each in examples)
+    return "".join(f'<pre tabindex="0">{escape(json.dumps(each, indent=2))}</pre>' for each in examples)

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from concierge_calls import __version__, routing
 from concierge_calls.api.answers import HealthAnswer
 from concierge_calls.api.bodies import SessionBody, WebhookBody
-from concierge_calls.api.describing import CONTENT_POLICY, docs_page, page, problems
+from concierge_calls.api.describing import CONTENT_POLICY, docs_page, problems
 from concierge_calls.api.guarding import COOKIE, bearer, is_known, is_same, session_of
 from concierge_calls.api.problems import Problem
 from concierge_calls.api.service import Service, TheService
@@ -93,13 +93,6 @@ async def vapi_message(
     if message.type in TOLD and status in STATUSES and message.call is not None and message.call.id:
         service.exchange.hasten(message.call.id, f"{message.type} {status}")
     return Response(status_code=204)
-
-
-@people.get("/")
-def index() -> Response:
-    """Lead whoever opens the service in a browser to its description."""
-    body = '<h1>concierge-calls</h1><p>The HTTP service is up. How it is used: <a href="/docs">/docs</a></p>'
-    return HTMLResponse(page("concierge-calls", body), headers={"Content-Security-Policy": CONTENT_POLICY})
 
 
 @people.get("/docs")

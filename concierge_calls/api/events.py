@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from concierge_calls import report
 from concierge_calls.api.service import Service
 from concierge_calls.journal import HistoryRow
-from concierge_calls.models import CallResult, EventKind
+from concierge_calls.models import CallResult, EventKind, RunInfo
 
 MEDIA_TYPE: Final = "text/event-stream"
 LOOK: Final = 1.0  # seconds between two looks at a run that another process works on
@@ -24,6 +24,11 @@ _AFTER_ITS_END: Final = (EventKind.CALL_ENDED, EventKind.CALL_SETTLED)
 def goes_on(service: Service, run_id: str) -> bool:
     """Whether this server, or another process, works on the run."""
     return service.runs.working_on(run_id) is not None or service.journal.is_worked_on(run_id)
+
+
+def state(service: Service, run: RunInfo) -> Literal["finished", "running", "unfinished"]:
+    """How the run stands."""
+    return "finished" if run.finished else "running" if goes_on(service, run.id) else "unfinished"
 
 
 async def stream(service: Service, run_id: str, after: int) -> AsyncIterator[str]:

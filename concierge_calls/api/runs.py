@@ -152,5 +152,5 @@ def _known(service: Service, run_id: str) -> RunResult:
 
 def _listed(service: Service, result: RunResult) -> dict[str, object]:
     run = result.run
-    state = "finished" if run.finished else "running" if events.goes_on(service, run.id) else "unfinished"
-    return {"run": report.run_document(run), "stats": report.stats_document(result.stats), "state": state}
+    stats = report.stats_document(result.stats)
+    return {"run": report.run_document(run), "stats": stats, "state": events.state(service, run)}

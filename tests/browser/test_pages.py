@@ -1,0 +1,125 @@
+"""The pages in a real browser: a file is chosen, a run is started and watched to its end, and a call is read."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Served, Vapi, serve, standing, vapi
+
+__all__ = ["serve", "standing", "vapi"]
+
+CHROMIUM = shutil.which("chromium")
+TOKEN = "sesame-and-more"  # noqa: S105 -- it opens nothing
+PROVIDERS = Path(__file__).resolve().parents[2] / "examples" / "providers.csv"
+LONGEST = 60_000.0  # milliseconds until anything counts as hung
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here; Debian's package has one")
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    """A page of the browser that must not complain."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(LONGEST)
+    page.complaints = []
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    yield page
+    assert page.complaints == []
+    page.close()
+
+
+def enter(tab: Any, server: Served) -> None:
+    """Show the token once."""
+    tab.goto(server.url)
+    tab.fill("input[name=token]", TOKEN)
+    tab.get_by_role("button", name="Enter").click()
+    tab.wait_for_selector("#order")
+
+
+def test_a_file_is_chosen_a_run_is_watched_to_its_end_and_a_call_is_read(tab: Any, serve: Serve, vapi: Vapi) -> None:
+    vapi.options.stuck = {"+18645550100": "in-progress"}
+    enter(tab, serve(CONCIERGE_API_TOKEN=TOKEN))
+    tab.set_input_files("#file", PROVIDERS)
+    tab.get_by_role("button", name="Show who would be called").click()
+    tab.get_by_text("10 of 10 would be called.").wait_for()
+    tab.get_by_role("button", name="Call these 10 providers").click()
+    tab.get_by_role("heading", name="On the line now").wait_for()
+    tab.get_by_text("9 of").or_(tab.get_by_text("1 on the line")).first.wait_for()
+    vapi.end("+18645550100")
+    tab.get_by_text("not finished").wait_for(state="detached")
+    assert tab.get_by_role("heading", name="On the line now").count() == 0
+    assert tab.locator("svg.lines rect").count() == 10
+    tab.locator("#who a").first.click()
+    assert tab.locator("details[open] .turns li").count() > 0
+
+
+def test_a_wrong_token_is_said_and_lets_nobody_in(tab: Any, serve: Serve, vapi: Vapi) -> None:
+    tab.goto(serve(CONCIERGE_API_TOKEN=TOKEN).url)
+    tab.fill("input[name=token]", "wrong")
+    tab.get_by_role("button", name="Enter").click()
+    tab.get_by_role("alert").get_by_text("This is not the server's CONCIERGE_API_TOKEN.").wait_for()
+
+
+def test_a_file_that_cannot_be_used_is_said(tab: Any, serve: Serve, vapi: Vapi, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("name,phone\n")
+    tab.goto(serve().url)
+    tab.set_input_files("#file", tmp_path / "empty.csv")
+    tab.fill("input[name=serviceNeeded]", "plumbing")
+    tab.get_by_role("button", name="Show who would be called").click()
+    tab.get_by_role("alert").get_by_text("has no rows").wait_for()
+    assert tab.locator("#preview").is_hidden()
+
+
+def test_a_run_is_stopped_for_good_with_a_click(tab: Any, serve: Serve, vapi: Vapi) -> None:
+    vapi.options.stuck = {f"+1864555{line:04}": "in-progress" for line in range(100, 200)}
+    server = serve()
+    tab.on("dialog", lambda dialog: dialog.accept())
+    tab.goto(server.url)
+    tab.set_input_files("#file", PROVIDERS)
+    tab.get_by_role("button", name="Show who would be called").click()
+    tab.get_by_role("button", name="Call these 10 providers").click()
+    tab.get_by_role("button", name="Dial nobody else and hang up").click()
+    tab.locator("#stopping").wait_for(state="detached")
+    [run] = server.client.get("/runs").json()
+    assert run["run"]["finished"]
+    assert run["stats"]["notCalled"] > 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_serious_is_in_the_way_of_a_screen_reader_and_nothing_is_wider_than_the_page(
+    browser: Any, serve: Serve, vapi: Vapi, width: int
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    server = serve()
+    run = server.begin({**_body(), "serviceNeeded": "plumbing"})
+    server.finished(run)
+    context = browser.new_context(viewport={"width": width, "height": 844}, bypass_csp=True)
+    page = context.new_page()
+    for address in (server.url, f"{server.url}/?run={run}", f"{server.url}/docs"):
+        page.goto(address)
+        found = axe.run(page).response["violations"]
+        serious = [each["id"] for each in found if each["impact"] in ("serious", "critical")]
+        assert (address, serious) == (address, [])
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def _body() -> dict[str, Any]:
+    rows = [f"+1864555{line:04}" for line in (100, 111, 122, 133, 155, 166, 177)]
+    return {"providers": [{"name": f"Provider {phone[-4:]}", "phone": phone} for phone in rows]}
