@@ -5,8 +5,7 @@ A program imports from here and from nowhere else; what a name needs is loaded w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # what typing says it is; to import that would double what --version costs
 if TYPE_CHECKING:
     from concierge_calls.calling import call_providers
     from concierge_calls.errors import (

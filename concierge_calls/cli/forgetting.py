@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -77,6 +76,8 @@ def _forget_old(moment: datetime, opened: Iterable[Journal], *, yes: bool) -> in
 
 
 def _forget(chosen: Chosen, what: str, *, yes: bool) -> int:
+    import asyncio
+
     simulated = sum(run.simulated for _, run in chosen)
     marked = f"{what}{_mark(simulated, len(chosen))}"
     if not yes and at_a_terminal() and not agreed(f"Erase for good what was said in {marked} and by whom?"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import IO, TYPE_CHECKING
@@ -92,6 +91,8 @@ def _digits(text: str) -> int:
 
 
 def _add(settings: Settings, numbers: Collection[str], note: str) -> None:
+    import asyncio
+
     from concierge_calls.journal import Journal
 
     with Journal(settings.journal_path(simulated=False)) as journal:
@@ -103,6 +104,8 @@ def _add(settings: Settings, numbers: Collection[str], note: str) -> None:
 
 
 async def _write_down(journal: Journal, numbers: Iterable[str], note: str) -> None:
+    import asyncio
+
     coming = iter(numbers)
     while chunk := list(islice(coming, AT_ONCE)):
         await asyncio.gather(*(journal.add_do_not_call(number, note) for number in chunk))
@@ -165,6 +168,8 @@ def _document(source: Source, first: str) -> Table | Items | JsonLines:
 
 
 def _remove(settings: Settings, numbers: Collection[str], *, yes: bool) -> int:
+    import asyncio
+
     from concierge_calls.journals import journals
 
     with journals(simulated=[False]) as opened:
