@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
 
+from concierge_calls.errors import ReadFailed
 from concierge_calls.journal import Claim, RunRecord
 from concierge_calls.models import CallOutcome, CallResult, CallStatus
 
 LOOK_STANDS: Final = 60.0  # seconds in which a run is not looked at again, however many of its numbers are met
+LOOK_AGAIN: Final = 5.0  # seconds after a look that came to nothing
+LONGEST_WAIT: Final = 300.0  # seconds for which that goes on; then the journal is believed
 
+# Looks at a run; raises ReadFailed when that came to nothing, so that the run is to be looked at again.
 LookAt = Callable[[str], Awaitable[object]]
+
+log = logging.getLogger(__name__)
+
+_WAIT: Final = "%s Whoever it may have on the line waits until that is known, at the longest for 5 minutes."
 
 
 class Claims:
@@ -47,7 +56,7 @@ class Claims:
 
     @property
     def are_waiting(self) -> bool:
-        """Whether a look is under way, so that rows may still come to be dialled or skipped."""
+        """Whether a look is under way or to be taken again, so that rows may still come to be dialled or skipped."""
         return bool(self._looks)
 
     @asynccontextmanager
@@ -82,11 +91,28 @@ class Claims:
 
     async def _look_at(self, run_id: str, look: LookAt) -> None:
         try:
-            await look(run_id)
+            await _until_known(run_id, look)
         finally:
             self._looked_at[run_id] = _monotonic()
             del self._looks[run_id]
             self._looked()
+
+
+async def _until_known(run_id: str, look: LookAt) -> None:
+    until, is_told = _monotonic() + LONGEST_WAIT, False
+    while (fault := await _fault_of(look(run_id))) is not None and _monotonic() < until:
+        if not is_told:
+            log.warning(_WAIT, fault.message)
+            is_told = True
+        await asyncio.sleep(LOOK_AGAIN)
+
+
+async def _fault_of(looking: Awaitable[object]) -> ReadFailed | None:
+    try:
+        await looking
+    except ReadFailed as fault:
+        return fault
+    return None
 
 
 def _monotonic() -> float:

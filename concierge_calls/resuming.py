@@ -24,10 +24,11 @@ async def continued(
 ) -> AsyncIterator[Run | None]:
     """Take up a real run that was cut short; None when there is nothing to do.
 
-    Without an id it is the latest one that nobody works on. What the run was told when it began still holds, and until
-    it starts nothing of it changes. One that was not named and is old dials nobody, except the phone numbers in
-    `again`, as people write them, whose calls are in doubt. Raises NoSuchRun, RunLocked, and UsageError or PhoneError
-    for a number that is not in doubt or not to be called.
+    Without an id it is the latest one that nobody works on and in which something can be done although it was not
+    named; where there is none, the latest of the others, whose document is written once more. What the run was told
+    when it began still holds, and until it starts nothing of it changes. One that was not named and is old dials
+    nobody, except the phone numbers in `again`, as people write them, whose calls are in doubt. Raises NoSuchRun,
+    RunLocked, and UsageError or PhoneError for a number that is not in doubt or not to be called.
     """
     from concierge_calls.settings.loading import load
 
@@ -85,15 +86,41 @@ async def _opened(journal: Journal, run_id: str | None, numbers: Sequence[str]) 
     """Open the run, or the latest that nobody works on; None when there is none, or nothing to do in it."""
     if run_id is not None:
         return await journal.open_run(run_id) if numbers or _has_work(journal, _known(journal, run_id)) else None
+    return await _latest(journal, in_doubt=bool(numbers))
+
+
+async def _latest(journal: Journal, *, in_doubt: bool) -> RunRecord | None:
+    """Open the latest run that nobody works on; one in which nothing can be done unless it is named comes last.
+
+    With `in_doubt` a call in doubt is something to do. Raises RunLocked when all of them are worked on.
+    """
+    idle: list[str] = []
     locked: dict[str, RunLocked] = {}
-    while (found := journal.latest_unfinished(or_in_doubt=bool(numbers), but=locked)) is not None:
-        try:
-            return await journal.open_run(found)
-        except RunLocked as error:
-            locked[found] = error
+    while (found := journal.latest_unfinished(or_in_doubt=in_doubt, but=[*idle, *locked])) is not None:
+        if _is_idle(journal.result(found), in_doubt=in_doubt):
+            idle.append(found)
+        elif (record := await _unless_locked(journal, found, locked)) is not None:
+            return record
+    for found in idle:
+        if (record := await _unless_locked(journal, found, locked)) is not None:
+            return record
     if locked:
         raise next(iter(locked.values()))  # the latest one's
     return None
+
+
+async def _unless_locked(journal: Journal, run_id: str, locked: dict[str, RunLocked]) -> RunRecord | None:
+    try:
+        return await journal.open_run(run_id)
+    except RunLocked as error:
+        locked[run_id] = error
+    return None
+
+
+def _is_idle(known: RunResult, *, in_doubt: bool) -> bool:
+    # An old run dials nobody unless it is named, so it would be taken up each time and never be finished.
+    in_progress = known.stats.in_progress + (known.stats.uncertain if in_doubt else 0)
+    return not (known.run.finished or in_progress) and is_old(known)
 
 
 def _known(journal: Journal, run_id: str) -> RunResult:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, Response
 
-from concierge_calls import page, report
+from concierge_calls import __version__, page, report
 from concierge_calls.api import events
 from concierge_calls.api.guarding import is_known
 from concierge_calls.api.problems import Problem
@@ -28,7 +28,7 @@ def index(
 ) -> Response:
     """Show the runs and how to start one, or one run; to whoever has not shown the token the question for it."""
     if not is_known(request, service.token):
-        return _answer(page.token_page())
+        return _answer(page.token_page(__version__))
     return _answer(_home(service) if run is None else _run(service, run, first))
 
 
@@ -38,7 +38,7 @@ def _home(service: Service) -> str:
         page.Listed(run=run, stats=stats, state=events.state(service, run))
         for run, stats in islice(journal.runs(), MOST_LISTED)
     ]
-    return page.home_page(runs, most=service.settings.max_concurrent, simulated=service.simulated)
+    return page.home_page(runs, most=service.settings.max_concurrent, simulated=service.simulated, version=__version__)
 
 
 def _run(service: Service, run_id: str, first: int) -> str:
@@ -55,6 +55,7 @@ def _run(service: Service, run_id: str, first: int) -> str:
         first=first,
         goes_on=goes_on,
         recordings=f"{PREFIX}/runs/{run_id}/results/{{index}}/recording",
+        version=__version__,
     )
 
 

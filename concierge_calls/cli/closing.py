@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 
 from concierge_calls import report
+from concierge_calls.cli.signals import Stopper
 from concierge_calls.display import Column, Display, Verbosity
 from concierge_calls.errors import JournalError, OutputError, RunInterrupted
 from concierge_calls.models import CallResult, CallStatus, RunResult
@@ -42,14 +43,15 @@ async def conclude(
     verbosity: Verbosity,
     *,
     published: Callable[[], object],
-    interrupted: bool = False,
+    stopper: Stopper,
 ) -> int:
     """Write the document, say how the run went, and return the exit code; `published` is called once it is written.
 
-    Raises RunInterrupted when the journal cannot be read any more.
+    From then on nothing stops the run any more, as the `stopper` is told. Raises RunInterrupted when the journal cannot
+    be read any more.
     """
     try:
-        return await _conclude(result, line_times, output, screen, verbosity, published, interrupted=interrupted)
+        return await _conclude(result, line_times, output, screen, verbosity, published, stopper)
     except JournalError as error:  # people were called, so this is not the exit code for wrong use
         raise RunInterrupted(
             f"{error.message} Whoever was called is in it; to have it written: concierge-calls resume {result.run.id}"
@@ -63,13 +65,14 @@ async def _conclude(
     screen: Display,
     verbosity: Verbosity,
     published: Callable[[], object],
-    *,
-    interrupted: bool,
+    stopper: Stopper,
 ) -> int:
-    code = report.exit_code(result, interrupted=interrupted)
+    code = report.exit_code(result, interrupted=stopper.was_asked)
     if output.is_on_terminal:
         await asyncio.to_thread(screen.close)  # the document takes the table's place
     written = _write(result, output, screen)  # before a terminal that stands still can keep it from being written
+    final = code if written else max(code, 3)
+    stopper.let_end(final)
     if written:
         published()
     await asyncio.to_thread(screen.close)
@@ -79,7 +82,7 @@ async def _conclude(
         screen.say(*report.summary(result, line_times))
     if written and not output.is_stdout and (verbosity > Verbosity.QUIET or code in (4, 5) or output.was_chosen_by_us):
         screen.say(f"The document is in {output.target}")
-    return code if written else max(code, 3)
+    return final
 
 
 def show_standings(result: RunResult, screen: Display) -> None:

@@ -37,36 +37,44 @@ async def finish_run(
     """Finish a run that was cut short and return the exit code; 0 when there is nothing to do."""
     screen = chosen(verbosity, heard)
     with stoppable(screen.announce, hang_up=hang_up) as stopper:
-        async with continued(run_id, again=again, hang_up=hang_up) as run:
-            if run is None:
+        try:
+            async with continued(run_id, again=again, hang_up=hang_up) as run:
+                if run is not None:
+                    return await _finish(run, run_id, target, format_, screen, stopper, yes=yes, verbosity=verbosity)
                 if verbosity > Verbosity.QUIET:
                     screen.say("There is nothing to finish.", *_left_over(run_id, but=run_id))
                 return 0
-            known = run.result().run
-            output = Output.chosen(target or known.output, known.source, format_ or known.format)
-            output.check()
-            if verbosity > Verbosity.QUIET:
-                screen.say(*_before_resuming(run, await run.counts()))
-            try:
-                result = await _finished(run, screen, stopper, yes=yes, verbosity=verbosity)
-            except asyncio.CancelledError:
-                screen.say("Interrupted before the first dial.")
-                return INTERRUPTED
-            if result is None:
-                screen.say("Nobody was dialled.")
-                return DECLINED
-            code = await conclude(
-                result,
-                run.line_times(),
-                output,
-                screen,
-                verbosity,
-                published=run.document_is_out,
-                interrupted=stopper.was_asked,
-            )
-            if verbosity > Verbosity.QUIET:
-                screen.say(*_left_over(run_id, but=run.id))
-            return code
+        except asyncio.CancelledError:
+            screen.say("Interrupted before the first dial; nobody was dialled, and the run can still be resumed.")
+            return INTERRUPTED
+
+
+async def _finish(
+    run: Run,
+    named: str | None,
+    target: str | None,
+    format_: Format | None,
+    screen: Display,
+    stopper: Stopper,
+    *,
+    yes: bool,
+    verbosity: Verbosity,
+) -> int:
+    known = run.result().run
+    output = Output.chosen(target or known.output, known.source, format_ or known.format)
+    output.check()
+    if verbosity > Verbosity.QUIET:
+        screen.say(*_before_resuming(run, await run.counts()))
+    result = await _finished(run, screen, stopper, yes=yes, verbosity=verbosity)
+    if result is None:
+        screen.say("Nobody was dialled.")
+        return DECLINED
+    code = await conclude(
+        result, run.line_times(), output, screen, verbosity, published=run.document_is_out, stopper=stopper
+    )
+    if verbosity > Verbosity.QUIET:
+        screen.say(*_left_over(named, but=run.id))
+    return code
 
 
 async def _finished(

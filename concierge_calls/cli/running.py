@@ -51,14 +51,9 @@ async def _carry_out(order: Order, settings: Settings, output: Output, manner: M
                         screen.say("Nobody was dialled.")
                         return DECLINED
                     result = await called(run, screen, stopper)
+                times, verbosity = run.line_times(), manner.verbosity
                 return await conclude(
-                    result,
-                    run.line_times(),
-                    output,
-                    screen,
-                    manner.verbosity,
-                    published=run.document_is_out,
-                    interrupted=stopper.was_asked,
+                    result, times, output, screen, verbosity, published=run.document_is_out, stopper=stopper
                 )
         except asyncio.CancelledError:
             screen.say("Interrupted before the first dial; nobody was dialled.")

@@ -1,4 +1,7 @@
-"""What Ctrl-C and its like do to a run: the first drains it, the second leaves it, the third ends us at once."""
+"""What Ctrl-C and its like do to a run: the first drains it, the second leaves it, the third ends us at once.
+
+Once its document is out they change nothing any more: how the run went is its exit code, whatever is pressed.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,22 @@ class Stopper:
         self._caller: Caller | None = None
         self._task = asyncio.current_task()
         self._asked = 0
+        self._code: int | None = None  # once that cannot change any more
         self._leaving: asyncio.Task[None] | None = None
 
     @property
     def was_asked(self) -> bool:
         """Whether the run was to stop before it had ended."""
         return self._asked > 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to stop."""
+        return self._code is not None
+
+    def let_end(self, code: int) -> None:
+        """Let the program end with this exit code, whoever asks it to stop from now on."""
+        self._code = code
 
     def found(self, caller: Caller) -> None:
         """Take note of who can be told to stop, now that the first dial is near."""
@@ -46,7 +59,9 @@ class Stopper:
         self._asked += 1
         if self._asked > 2:
             restore()
-            os._exit(INTERRUPTED)  # as safe as a kill: whatever matters is committed
+            os._exit(INTERRUPTED if self._code is None else self._code)  # as safe as a kill: what matters is committed
+        if self.is_over:
+            return
         if self._caller is None:
             if self._task is not None:
                 self._task.cancel()
@@ -79,16 +94,19 @@ def _until(latest: datetime | None) -> str:
 
 @contextmanager
 def stoppable(say: Say, *, hang_up: bool) -> Iterator[Stopper]:
-    """Have signals stop the run while the context lasts; one that was ignored when we began stays ignored."""
+    """Have signals stop the run while the context lasts; one that was ignored when we began stays ignored.
+
+    After a run that is over they stay ignored until the program ends.
+    """
     loop, stopper = asyncio.get_running_loop(), Stopper(say, hang_up=hang_up)
     taken = [number for number in SIGNALS if not _ignored(signal.getsignal(number))]
-    for number in taken:
-        loop.add_signal_handler(number, stopper.stop)
+    # Not by the loop's own handlers: it takes those away at its end, and a signal in that instant would be a kill.
+    before = {number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopper.stop)) for number in taken}
     try:
         yield stopper
     finally:
-        for number in taken:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if stopper.is_over else handler)
 
 
 def _ignored(handler: Callable[[int, FrameType | None], object] | int | None) -> bool:

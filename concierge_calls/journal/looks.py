@@ -15,7 +15,7 @@ from concierge_calls.journal.entries import Attempt, Clock, HistoryRow
 from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.sittings import quietly
 from concierge_calls.journal.writer import Writer
-from concierge_calls.models import CallOutcome, CallState
+from concierge_calls.models import CallOutcome, CallState, Reason
 
 LONGEST_LOOK: Final = 15.0  # seconds that a look is waited for
 PAUSE: Final = 0.05  # seconds between two tries
@@ -44,8 +44,12 @@ class Look:
         await self._move(transitions.placed, attempt, call_id=call_id, created_at=created_at, adopted=False)
 
     async def ended(self, attempt: Attempt, outcome: CallOutcome, body: bytes | None) -> None:
-        """From placed to ended, with what is known so far; the number is free for other runs."""
+        """From placed to ended, with what is known so far; who said not to be called is kept in the same commit."""
         await self._move(transitions.ended, attempt, outcome=outcome, body=body)
+
+    async def void(self, attempt: Attempt, reason: Reason) -> None:
+        """From placed back to pending, since this attempt certainly rang nobody; a resume dials the row."""
+        await self._move(transitions.void, attempt, reason=reason)
 
     async def _move(self, transition: Callable[..., HistoryRow], attempt: Attempt, **facts: object) -> None:
         operation = partial(transition, attempt=attempt, now=self._clock.now(), **facts)

@@ -104,8 +104,9 @@ def withdrawing(db: sqlite3.Connection, attempt: Attempt, now: datetime) -> None
 def ended(
     db: sqlite3.Connection, attempt: Attempt, outcome: CallOutcome, body: bytes | None, now: datetime
 ) -> HistoryRow:
-    """Keep what is known of a call that is over, and give its number free."""
+    """Keep what is known of a call that is over, and the wish not to be called again, and give its number free."""
     _keep_body(db, attempt, body)
+    _keep_wish(db, attempt, outcome, now)
     known = _known(outcome)._replace(status=None)
     return _move(db, attempt, (CallState.PLACED,), CallState.ENDED, now, known)
 
@@ -115,9 +116,13 @@ def settled(
 ) -> HistoryRow:
     """Keep the final result, and the wish not to be called again."""
     _keep_body(db, attempt, body)
-    if _asked_not_to_be_called(result.analysis.structured_data):
-        do_not_call(db, _number(attempt.asked), f"asked so on the phone, in run {attempt.run_id}", now)
+    _keep_wish(db, attempt, result, now)
     return _move(db, attempt, (CallState.ENDED,), CallState.SETTLED, now, _known(result))
+
+
+def _keep_wish(db: sqlite3.Connection, attempt: Attempt, known: CallOutcome, now: datetime) -> None:
+    if _asked_not_to_be_called(known.analysis.structured_data):
+        do_not_call(db, _number(attempt.asked), f"asked so on the phone, in run {attempt.run_id}", now)
 
 
 def _asked_not_to_be_called(data: Mapping[str, Any]) -> bool:

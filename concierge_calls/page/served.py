@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from concierge_calls import __version__
 from concierge_calls.journal import LineSpan
 from concierge_calls.models import CallEvent, RunInfo, RunResult, RunStats
 from concierge_calls.page.looks import hashed, template
@@ -38,14 +37,15 @@ def policy() -> str:
     )
 
 
-def token_page() -> str:
-    """Return the page that asks for the server's token."""
-    return _rendered("token.html", {})
+def token_page(version: str) -> str:
+    """Return the page that asks for the server's token; `version` is the program's, as on the other pages."""
+    return _rendered("token.html", {"version": version})
 
 
-def home_page(runs: Sequence[Listed], *, most: int, simulated: bool) -> str:
+def home_page(runs: Sequence[Listed], *, most: int, simulated: bool, version: str) -> str:
     """Return the page on which a run is started, with the latest ones; at most `most` calls may be made at once."""
-    return _rendered("home.html", {"runs": runs, "most": most, "simulated": simulated, "urgencies": URGENCIES})
+    facts = {"runs": runs, "most": most, "simulated": simulated, "urgencies": URGENCIES, "version": version}
+    return _rendered("home.html", facts)
 
 
 def live_page(
@@ -57,6 +57,7 @@ def live_page(
     first: int,
     goes_on: bool,
     recordings: str,
+    version: str,
 ) -> str:
     """Return one run's page, with the rows from the index `first` on told whole.
 
@@ -67,8 +68,8 @@ def live_page(
     facts = run_facts(result, spans, said, shown, live=live, recordings=recordings)
     before = max(0, first - ROWS) if first else None
     after = first + ROWS if first + ROWS < result.stats.total else None
-    return _rendered("live.html", facts | {"goes_on": goes_on, "before": before, "after": after})
+    return _rendered("live.html", facts | {"goes_on": goes_on, "before": before, "after": after, "version": version})
 
 
 def _rendered(name: str, facts: Mapping[str, Any]) -> str:
-    return template(name).render({"version": __version__, **facts})
+    return template(name).render(facts)

@@ -7,26 +7,33 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from concierge_calls.claiming import LONGEST_WAIT, LOOK_AGAIN
+from concierge_calls.errors import ReadFailed
 from tests.calling.fakes import Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse
 
 
 class Dead:
-    """A run that is dead, and the looks that are taken at it: each takes so many seconds."""
+    """A run that is dead, and the looks that are taken at it: each takes so many seconds, and the first are in vain."""
 
-    def __init__(self, run: Rehearsal, rows: Sequence[int], *, takes: float = 5.0, over: bool = True) -> None:
+    def __init__(
+        self, run: Rehearsal, rows: Sequence[int], *, takes: float = 5.0, over: bool = True, in_vain: int = 0
+    ) -> None:
         self.looks: list[float] = []
         self.id = ""
         self._run = run
         self._rows = rows
         self._takes = takes
         self._over = over
+        self._in_vain = in_vain
         run.look = self._look
 
     async def _look(self, run_id: str) -> None:
         assert run_id == self.id
         self.looks.append(now())
         await asyncio.sleep(self._takes)
+        if len(self.looks) <= self._in_vain:
+            raise ReadFailed(f"Nobody knows whether the calls of run {run_id} are over.")
         if self._over:
             await self._run.note_that_it_is_over(run_id)
 
@@ -91,10 +98,36 @@ def test_a_free_line_is_dialled_on_as_soon_as_the_look_is_over(rehearse: Rehears
     assert list(zip(run.backend.order, run.backend.starts, strict=True)) == [(1, 0), (0, 7), (2, 17)]
 
 
+def test_a_look_in_vain_is_taken_again_until_it_is_answered_while_the_others_are_dialled(
+    rehearse: Rehearse, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = rehearse(3)
+    dead = Dead(run, [0], in_vain=3)
+    run.play(dead.calling())
+
+    assert dead.looks == [0, 10, 20, 30]
+    assert list(zip(run.backend.order, run.backend.starts, strict=True)) == [(1, 0), (2, 10), (0, 35)]
+    assert run.statuses() == ["completed"] * 3
+    assert caplog.messages == [
+        f"Nobody knows whether the calls of run {dead.id} are over."
+        " Whoever it may have on the line waits until that is known, at the longest for 5 minutes."
+    ]
+
+
+def test_a_number_is_skipped_once_its_run_was_looked_at_in_vain_for_five_minutes(rehearse: Rehearse) -> None:
+    run = rehearse(2)
+    dead = Dead(run, [0], takes=0.0, in_vain=1000)
+    finished = run.play(dead.calling())
+
+    assert (run.statuses(), run.backend.order, finished) == (["skipped", "completed"], [1], LONGEST_WAIT)
+    assert dead.looks == [LOOK_AGAIN * number for number in range(61)]
+
+
+@pytest.mark.parametrize("in_vain", [0, 1000])
 @pytest.mark.parametrize("how", ["drain", "leave"])
-def test_who_is_told_to_stop_waits_for_no_look(rehearse: Rehearse, how: str) -> None:
+def test_who_is_told_to_stop_waits_for_no_look(rehearse: Rehearse, how: str, in_vain: int) -> None:
     run = rehearse(1)
-    dead = Dead(run, [0], takes=100.0)
+    dead = Dead(run, [0], takes=0.0 if in_vain else 100.0, in_vain=in_vain)
 
     async def scenario(run: Rehearsal) -> tuple[float, bool]:
         dead.id = await run.leave_dead_run([0])

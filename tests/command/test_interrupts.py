@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import json
 import re
 import signal
+import threading
 import time
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +18,13 @@ import pytest
 from concierge_calls.caller import Caller, Rules
 from concierge_calls.cli.signals import Stopper
 from concierge_calls.journal import Attempt
+from concierge_calls.journal.lock import is_held
 from concierge_calls.lines import Lines
 from concierge_calls.models import CallState
 from concierge_calls.simulator import Simulator, SimulatorOptions
 from concierge_calls.underway import Awaited
 from tests.calling.fakes import FakeBackend
-from tests.command.conftest import KEY, NUMBER
+from tests.command.conftest import KEY, LONGEST, NUMBER
 
 FIRST = "+18645550100"
 TIME = re.compile(r"\d\d:\d\d:\d\d(?= at the latest)")
@@ -277,3 +281,52 @@ def test_ctrl_c_between_the_beginning_and_the_first_dial_keeps_no_run(
     assert ended.lines[-1] == (
         "concierge-calls: Interrupted before the first dial: nobody was dialled, and no run is kept."
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("resumes", [False, True], ids=["batch", "resume"])
+def test_once_the_document_is_out_no_signal_changes_how_the_run_went(
+    command: Any, providers: Any, vapi: Any, number: int, resumes: bool
+) -> None:
+    if resumes:
+        vapi.options.refuse = "credits"
+        assert command("batch", providers(ROWS[1]), "-o", "doc.json").code == 4
+        vapi.options.refuse = None
+    running = command.start(*(["resume"] if resumes else ["batch", providers(ROWS[1]), "-o", "doc.json"]))
+    running.until("The document is in ")
+    pause = threading.Event()
+    while running.process.poll() is None:
+        running.interrupt(number)
+        pause.wait(0.002)
+    done = running.finish()
+
+    assert (done.code, done.out, done.err.splitlines()[-1]) == (0, "", running.heard.splitlines()[-1])
+    assert json.loads(Path("doc.json").read_text())["stats"]["noAnswer"] == 1
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "bare"])
+def test_ctrl_c_while_another_process_looks_at_the_run_to_be_resumed_is_5_and_leaves_it_as_it_was(
+    talking: Any, command: Any, vapi: Any, tmp_path: Path, named: bool
+) -> None:
+    talking.interrupt(signal.SIGKILL)
+    talking.finish()
+    [run] = [line.split()[0] for line in command("runs").out.splitlines()]
+    before = command("show", run).document
+    with (tmp_path / "state" / "locks" / f"{run}.look.lock").open("w") as look:
+        fcntl.flock(look, fcntl.LOCK_EX)
+        running = command.start("resume", *([run] if named else []))
+        wait_for_its_process(tmp_path / "state", run)
+        running.interrupt()
+        interrupted = running.finish()
+
+    assert (interrupted.code, interrupted.out) == (5, "")
+    assert interrupted.lines == [
+        "Interrupted before the first dial; nobody was dialled, and the run can still be resumed."
+    ]
+    assert command("show", run).document == before
+
+
+def wait_for_its_process(state: Path, run: str) -> None:
+    """Return as soon as a process has the run for itself, though another one looks at it."""
+    pause, patience = threading.Event(), int(LONGEST / 0.005)
+    assert any(is_held(state, run) or pause.wait(0.005) for _ in range(patience))

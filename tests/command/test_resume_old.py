@@ -80,3 +80,38 @@ def test_a_younger_run_is_dialled_without_being_named(command: Any, vapi: Any, o
 
     assert command("resume").code == 0
     assert vapi.rang == {FIRST: 1, "+18645550115": 1, "+18645550126": 1}
+
+
+def test_a_bare_resume_passes_over_an_old_run_in_which_it_has_nothing_to_do_and_names_it(
+    command: Any, providers: Any, vapi: Any, old: str, tmp_path: Path
+) -> None:
+    journal = tmp_path / "state" / "journal.db"
+    later = later_run_with_nobody_called(command, providers, vapi, journal)
+    resumed = command("resume")
+
+    assert (resumed.code, resumed.document["run"]["id"]) == (5, old)
+    assert statuses(resumed.document) == ["completed", "pending", "pending"]
+    assert resumed.lines[-2:] == [
+        "To finish this run: concierge-calls resume RUN",
+        "Run RUN too is unfinished; to finish it, which also calls the 1 provider left in it:"
+        " concierge-calls resume RUN",
+    ]
+    assert resumed.err.splitlines()[-1].endswith(later)
+
+    again = command("resume")
+
+    assert (again.code, again.document["run"]["id"], statuses(again.document)) == (5, later, ["pending"])
+    assert vapi.rang == {FIRST: 1}
+
+
+def later_run_with_nobody_called(command: Any, providers: Any, vapi: Any, path: Path) -> str:
+    """Begin a run that dies before its first call, and make it an hour younger than the other one; returns its id."""
+    vapi.options.refuse = "credits"
+    stopped = command("batch", providers("Falls Park,(864) 555-0120,plumbing", name="later.csv"))
+    assert stopped.code == 4
+    vapi.options.refuse = None
+    run = str(stopped.document["run"]["id"])
+    when = (datetime.now(UTC) - timedelta(hours=24, minutes=1)).isoformat(timespec="microseconds")
+    with closing(sqlite3.connect(path)) as journal, journal:
+        journal.execute("UPDATE runs SET started_at = ?, stopped = NULL WHERE id = ?", (when, run))
+    return run

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+import threading
 from typing import Any
 
 import pytest
 
-FIRST, SECOND = "+18645550100", "+18645550116"
+from tests.command.conftest import LONGEST
+
+FIRST, SECOND, NEVER = "+18645550100", "+18645550116", "+18645550174"
 ROWS = ("Blue Ridge,(864) 555-0100,plumbing", "Reedy River,(864) 555-0116,plumbing")
 
 
@@ -29,6 +32,17 @@ def killed(running: Any) -> None:
     """End the run's process as the kernel would."""
     running.interrupt(signal.SIGKILL)
     assert running.finish().code == -signal.SIGKILL
+
+
+def wait_for_all_of(vapi: Any, number: str, moment: str) -> None:
+    """Return as soon as there is a call to this number, and it has come this far at Vapi."""
+    pause, patience = threading.Event(), int(LONGEST / 0.005)
+
+    def has_come() -> bool:
+        calls = vapi.ledger["numbers"].get(number, {"calls": []})["calls"]
+        return bool(calls) and all(call[moment] is not None for call in calls)
+
+    assert any(has_come() or pause.wait(0.005) for _ in range(patience))
 
 
 @pytest.mark.parametrize("more", [(), ("--allow-redial",)])
@@ -138,4 +152,38 @@ def test_a_file_of_which_every_number_is_on_the_line_elsewhere_is_3_and_no_unusa
     held = command("batch", providers(ROWS[0], name="held.csv"))
 
     assert (held.code, told(held.document)) == (3, [("skipped", "on_the_line")])
+    assert vapi.rang == {FIRST: 1}
+
+
+def test_who_asked_a_dead_run_never_to_be_called_again_is_not_called_by_the_next_one_whatever_is_allowed(
+    command: Any, providers: Any, vapi: Any
+) -> None:
+    running = command.start("batch", providers("Haywood,(864) 555-0174,plumbing", name="dead.csv"))
+    vapi.wait_for(NEVER)
+    killed(running)
+    wait_for_all_of(vapi, NEVER, "analysedAt")
+    next_one = command("batch", "dead.csv", "--allow-redial")
+
+    assert (next_one.code, told(next_one.document)) == (0, [("skipped", "do_not_call")])
+    assert vapi.rang == {NEVER: 1}
+
+
+def test_a_dead_runs_call_that_was_never_dialled_keeps_its_number_from_nobody(
+    command: Any, providers: Any, vapi: Any
+) -> None:
+    vapi.options.endings = {FIRST: "call.start.error-subscription-concurrency-limit-reached"}
+    vapi.options.create_delay = 60.0
+    asking = command.start("batch", providers(ROWS[0], name="dead.csv"), "-v")
+    asking.until("call.dialing")
+    wait_for_all_of(vapi, FIRST, "endedAt")
+    killed(asking)
+    vapi.options.endings, vapi.options.create_delay = {}, 0.0
+    next_one = command("batch", "dead.csv")
+
+    assert (next_one.code, told(next_one.document)) == (0, [("completed", None)])
+    assert vapi.rang == {FIRST: 1}
+
+    resumed = command("resume", "-o", "-")
+
+    assert (resumed.code, told(resumed.document)) == (0, [("skipped", "called_lately")])
     assert vapi.rang == {FIRST: 1}

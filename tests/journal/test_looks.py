@@ -14,7 +14,7 @@ import pytest
 
 from concierge_calls.errors import RunLocked
 from concierge_calls.journal import Attempt, Journal, RunRecord, looks
-from concierge_calls.models import CallOutcome, CallState, CallStatus, Reason
+from concierge_calls.models import Analysis, AnalysisStatus, CallOutcome, CallState, CallStatus, Reason
 from tests.journal.conftest import START, Hands
 
 Begin = Callable[..., Awaitable[RunRecord]]
@@ -50,6 +50,13 @@ async def found_over(journal: Journal, run_id: str) -> None:
         await look.ended(attempt, CallOutcome(status=CallStatus.COMPLETED), None)
 
 
+async def found_unrung(journal: Journal, run_id: str) -> None:
+    """Look at the run, and find that its call was never dialled."""
+    async with journal.looking_at(run_id) as look:
+        [attempt] = await look.on_the_line()
+        await look.void(attempt, Reason("no_line", "The call was never dialled."))
+
+
 @pytest.mark.parametrize("state", ["dialing", "placed"])
 def test_a_run_that_was_ended_keeps_its_end_its_reason_its_worked_time_and_owes_nothing(
     journal: Journal, begin: Begin, hands: Hands, path: Path, state: str
@@ -69,6 +76,47 @@ def test_a_run_that_was_ended_keeps_its_end_its_reason_its_worked_time_and_owes_
         assert [each.state for each in await record.unfinished()] == [CallState.ENDED]
         assert journal.on_the_line(NUMBER, but="another") is None
         assert journal.called_since(NUMBER, START - timedelta(hours=1)) == (record.id, START)
+
+    asyncio.run(run())
+
+
+def test_a_look_that_finds_that_nobody_was_rung_has_the_row_wait_and_changes_nothing_else(
+    journal: Journal, begin: Begin, hands: Hands, path: Path
+) -> None:
+    async def run() -> None:
+        record = await begin(journal, 2)
+        await placed(record)
+        hands.move(30)
+        await record.finish(finished=False, stopped=KEY)
+        record.document_is_out()
+        record.close()
+        before = row_of(path, record.id)
+        hands.move(3600)
+        await found_unrung(journal, record.id)
+
+        assert row_of(path, record.id) == before
+        assert (await record.unfinished(), (await record.counts())[CallState.PENDING]) == ([], 2)
+        assert journal.on_the_line(NUMBER, but="another") is None
+        assert journal.called_since(NUMBER, START - timedelta(hours=1)) is None
+
+    asyncio.run(run())
+
+
+def test_who_asked_in_a_call_that_a_look_finds_over_is_not_called_again_by_anybody(
+    journal: Journal, begin: Begin
+) -> None:
+    async def run() -> None:
+        dead, record = await begin(journal, 1), await begin(journal, 1)
+        await placed(dead)
+        dead.close()
+        wish = Analysis(status=AnalysisStatus.COMPLETE, structured_data={"do_not_call": True})
+        async with journal.looking_at(dead.id) as look:
+            [attempt] = await look.on_the_line()
+            await look.ended(attempt, CallOutcome(status=CallStatus.COMPLETED, analysis=wish), None)
+        claim = await record.claim(redial_after=None)
+
+        assert (claim.attempt, [reason.code for _, _, reason in claim.skipped]) == (None, ["do_not_call"])
+        assert [entry.note for entry in journal.list_do_not_call()] == [f"asked so on the phone, in run {dead.id}"]
 
     asyncio.run(run())
 
