@@ -153,8 +153,8 @@ class Backend(Protocol):
     async def place(self, request: CallRequest, key: str, turn: Turn) -> Placed:
         """Place the call under this key, and give the turn back when the reply is there."""
 
-    async def find(self, keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
-        """Look once for calls that were placed with these keys since then; returns those that were found."""
+    async def find(self, keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
+        """Look once for calls that were placed with these keys in that time; returns those that were found."""
 
     def follow(self, placed: Placed) -> AsyncIterator[Progress | Sighting]:
         """Follow the call until its outcome is final; raises AccountRefused when that is not allowed any more."""

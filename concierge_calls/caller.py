@@ -12,14 +12,14 @@ from typing import Any
 
 from concierge_calls.backend import Backend, Placed, Turn
 from concierge_calls.claiming import Claims, LookAt
-from concierge_calls.dialer import Dialer, receipt
-from concierge_calls.errors import PlacementInDoubt, PlacementInterrupted
+from concierge_calls.dialer import Dialer
+from concierge_calls.errors import PlacementInDoubt
 from concierge_calls.journal import Attempt, RunRecord
 from concierge_calls.lines import Line, Lines, Pace, Share
 from concierge_calls.models import CallState, Reason
 from concierge_calls.observers import Observer, OnError
 from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT, Stopping
-from concierge_calls.underway import Awaited, Underway
+from concierge_calls.underway import Awaited, Look, Underway, receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,6 @@ class Caller:
         self._calls: set[asyncio.Task[None]] = set()
         self._followers: dict[str, asyncio.Task[None]] = {}  # call id -> who follows it
         self._requests: set[asyncio.Task[None]] = set()  # those of them whose request to dial is in flight
-        self._looking: asyncio.Future[dict[str, Placed]] | None = None  # a look for what is in doubt
         self._hanging_up = self._leaving = False
 
     def __repr__(self) -> str:
@@ -113,8 +112,6 @@ class Caller:
         self._leaving = True
         waiting = set(self._backend.withdraw())
         last = self._requests | {self._followers[call_id] for call_id in waiting if call_id in self._followers}
-        if self._looking is not None:
-            self._looking.cancel()
         for call in self._calls - last:
             call.cancel()
         if last:
@@ -196,7 +193,8 @@ class Caller:
 
     async def _more_may_come(self) -> bool:
         # A call that was never dialled after all puts its row back, so more may come until every call has ended.
-        if self._stopping.is_set or not (self.on_the_line or self._claims.are_waiting or self._changed.is_set()):
+        under_way = self.on_the_line or self.underway.count(Awaited.WORD) or self._claims.are_waiting
+        if self._stopping.is_set or not (under_way or self._changed.is_set()):
             return False
         await self._changed.wait()
         return True
@@ -217,11 +215,11 @@ class Caller:
             if placed is not None:
                 await self._follow(attempt, placed, line)
         finally:
-            self.underway.remove(attempt)
-            self._free(line)
+            self._let_go(attempt, line)
 
     async def _place(self, attempt: Attempt, turn: Turn, line: Line) -> Placed | None:
         placed = doubt = None
+        off_the_line = partial(self._await, attempt, None, line, Awaited.WORD)
         try:
             placed = await self._dialer.place(attempt, turn, line)
         except PlacementInDoubt as error:
@@ -229,10 +227,7 @@ class Caller:
         self._requests.discard(asyncio.current_task())
         if self._leaving:  # only a call that waits for a line is followed, so that it is taken back
             return placed if placed is not None and placed.blocked else None
-        return placed if doubt is None else await self._look_for(attempt, doubt, line)
-
-    async def _look_for(self, attempt: Attempt, doubt: PlacementInDoubt, line: Line | None) -> Placed | None:
-        return await self._dialer.look_for(attempt, doubt, lambda: self._await(attempt, None, line, Awaited.WORD))
+        return placed if doubt is None else await self._dialer.look_for(attempt, doubt, off_the_line)
 
     async def _follow(self, attempt: Attempt, placed: Placed, line: Line | None) -> None:
         awaits = partial(self._await, attempt, placed, line)
@@ -253,6 +248,10 @@ class Caller:
         elif line is not None:
             line.hold()
 
+    def _let_go(self, attempt: Attempt, line: Line | None) -> None:
+        self.underway.remove(attempt)
+        self._free(line)
+
     def _free(self, line: Line | None) -> None:
         if line is not None:
             line.free()
@@ -262,35 +261,33 @@ class Caller:
 
     async def _take_up(self, group: asyncio.TaskGroup) -> None:
         left = [] if self._leaving else await self._record.unfinished()
-        doubtful = [attempt for attempt in left if attempt.state in (CallState.DIALING, CallState.UNCERTAIN)]
-        found = await self._look(doubtful) if doubtful and not self._leaving else {}
+        doubtful = []
         for attempt in [] if self._leaving else left:
-            placed = found.get(attempt.key) or receipt(attempt)
-            if placed is None and attempt.state is not CallState.DIALING:
-                continue
-            line = None
-            if attempt.state is not CallState.ENDED:  # the line of a call that has ended is free
-                line = self._lines.occupy()
-                self.underway.put(attempt, Awaited.END)
-            self._start(group, self._recover(attempt, placed, line))
+            has_line = self.underway.take_up(attempt, searched=attempt.id in self._dialer.searched)
+            line = self._lines.occupy() if has_line else None
+            if (placed := receipt(attempt)) is None:
+                doubtful.append((attempt, line))
+            else:
+                self._start(group, self._recover(attempt, line, placed))
+        if doubtful:
+            self._start(group, self._look(group, doubtful))
 
-    async def _look(self, doubtful: list[Attempt]) -> dict[str, Placed]:
-        self._looking = asyncio.ensure_future(self._dialer.find(doubtful))
+    async def _look(self, group: asyncio.TaskGroup, doubtful: list[tuple[Attempt, Line | None]]) -> None:
         try:
-            return await self._looking
-        except asyncio.CancelledError:
-            if not self._leaving:
-                raise
-            return {}
+            look = await self._dialer.find([attempt for attempt, _ in doubtful])
+            while doubtful:
+                self._start(group, self._recover(*doubtful.pop(0), look))
+        finally:
+            for attempt, line in doubtful:
+                self._let_go(attempt, line)
 
-    async def _recover(self, attempt: Attempt, placed: Placed | None, line: Line | None) -> None:
+    async def _recover(self, attempt: Attempt, line: Line | None, known: Placed | Look) -> None:
+        off_the_line = partial(self._await, attempt, None, line, Awaited.WORD)
         try:
-            if placed is None:
-                placed = await self._look_for(attempt, PlacementInterrupted(), line)
-            elif attempt.state in (CallState.DIALING, CallState.UNCERTAIN):
-                await self._dialer.keep(attempt, placed, adopted=attempt.state is CallState.UNCERTAIN)
+            placed = known if isinstance(known, Placed) else await self._dialer.take_up(attempt, known, off_the_line)
             if placed is not None:
+                if line is None and attempt.state is not CallState.ENDED:
+                    line = self._lines.occupy()
                 await self._follow(attempt, placed, line)
         finally:
-            self.underway.remove(attempt)
-            self._free(line)
+            self._let_go(attempt, line)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from concierge_calls.backend import Backend, Placed, Progress, Sighting, Stage, Turn, Verdict
@@ -16,6 +17,7 @@ from concierge_calls.errors import (
     NumberRefused,
     PlacementError,
     PlacementInDoubt,
+    PlacementInterrupted,
     ReadFailed,
     ReadRefused,
 )
@@ -34,13 +36,15 @@ from concierge_calls.models import (
 )
 from concierge_calls.observers import Observer, OnError, harmless
 from concierge_calls.stopping import Stopping
-from concierge_calls.underway import LONGEST_DOUBT, Awaited
+from concierge_calls.underway import Awaited, Found, Look, Search
 
-# A call in doubt is looked for so many seconds after its reply was lost; its line is held as long.
+# A call in doubt is looked for so many seconds after its reply was lost, or after its request if an earlier process
+# sent it; its line is held as long.
 LOOK_AFTER = (1.0, 3.0, 10.0, 30.0, 60.0, 120.0)
 FIRST_LOOKS = 10.0  # seconds; what they found decides whether anybody else is dialled when replies are lost in a row
 LOOK_AGAIN = 30.0  # seconds; after the last one, for as long as that was not answered
 LOOK_BACK = timedelta(minutes=10)  # how far this machine's clock may be off
+LOOK_AHEAD = timedelta(hours=1)  # the same where it is behind, and a request that was long under way
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +76,7 @@ class Dialer:
         self._on_error = harmless(on_error) if on_error else _nobody
         self._stopping = stopping
         self._sleep = sleep
+        self.searched: dict[int, PlacementInDoubt] = {}  # attempts that were searched for here, and what befell them
 
     def tell(self, row: HistoryRow, asked: CallRequest, **known: Any) -> None:
         """Tell the observer what has just been committed; `known` are fields of the event."""
@@ -88,6 +93,7 @@ class Dialer:
             placed = await self._backend.place(attempt.asked, attempt.key, turn)
         except PlacementInDoubt:
             self._stopping.doubts.lost(attempt.id)
+            line.lost()
             raise
         except PlacementError as error:
             await self._not_placed(attempt, error, line)
@@ -107,23 +113,29 @@ class Dialer:
         self.tell(row, attempt.asked, call_id=placed.call_id)
 
     async def look_for(
-        self, attempt: Attempt, error: PlacementInDoubt, off_the_line: Callable[[], object]
+        self, attempt: Attempt, error: PlacementInDoubt, off_the_line: Callable[[], object], look: Look | None = None
     ) -> Placed | None:
         """Look for a call in doubt until it is found or its time is over, when it becomes uncertain.
 
         A look that was not answered says nothing, so the last one is taken again until it is, but off the line. None
-        too when Vapi was out of reach for long; then the journal still says `dialing`, and a resume looks for it.
+        too when Vapi was out of reach for long; then the journal still says `dialing`, and a resume looks for it. What
+        an earlier process left counts from its request on, and `look` is the one that was taken for it, in vain.
         """
-        lost_at = _monotonic()
-        found: dict[str, Placed] | None = None
-        for moment in LOOK_AFTER:
-            await self._sleep(max(0.0, lost_at + moment - _monotonic()))
-            if found := await self._look([attempt]):
-                break
+        self.searched[attempt.id] = error
+        lost_for = 0.0 if look is None else (self._backend.now() - attempt.dialed_at).total_seconds()
+        search = Search(partial(self._look, [attempt]), self._sleep, lost_for=lost_for, after=look)
+
+        def in_vain(moment: float) -> None:
             if moment >= FIRST_LOOKS:
-                self._stopping.not_found(attempt.id, answered=found is not None)
-        else:
-            found = await self._look_on(attempt, found, off_the_line, lost_at + LONGEST_DOUBT)
+                self._stopping.not_found(attempt.id, answered=search.found is not None)
+
+        await search.look_at(LOOK_AFTER, in_vain)
+        if search.found is None:
+            off_the_line()
+            await search.look_every(LOOK_AGAIN, lambda: self._stopping.offline)
+        return await self._searched_for(attempt, error, search.found)
+
+    async def _searched_for(self, attempt: Attempt, error: PlacementInDoubt, found: Found) -> Placed | None:
         if found:
             self._stopping.doubts.found(attempt.id)
             await self.keep(attempt, found[attempt.key])
@@ -134,30 +146,35 @@ class Dialer:
             self._on_error(error, attempt.asked, attempt.asked.index)
         return None
 
-    async def find(self, attempts: Sequence[Attempt]) -> dict[str, Placed]:
-        """Look once for these attempts' calls, by their keys; a look that failed finds nothing."""
-        return await self._look(attempts) or {}
+    async def find(self, attempts: Sequence[Attempt]) -> Look:
+        """Look once for these attempts' calls, by their keys."""
+        return await Look.taken(self._look(attempts))
 
-    async def _look(self, attempts: Sequence[Attempt]) -> dict[str, Placed] | None:
+    async def take_up(self, attempt: Attempt, look: Look, off_the_line: Callable[[], object]) -> Placed | None:
+        """Adopt a call in doubt that was found by this look, or search for it unless this process has done that."""
+        if look.found and attempt.key in look.found:
+            placed = look.found[attempt.key]
+            await self.keep(attempt, placed, adopted=attempt.state is CallState.UNCERTAIN)
+            return placed
+        is_over = attempt.id in self.searched
+        doubt = self.searched.setdefault(attempt.id, PlacementInterrupted())
+        if attempt.state is CallState.UNCERTAIN:
+            return None
+        if is_over:
+            return await self._searched_for(attempt, doubt, None if look.found is None else {})
+        return await self.look_for(attempt, doubt, off_the_line, look)
+
+    async def _look(self, attempts: Sequence[Attempt]) -> Found:
         since = min(attempt.dialed_at for attempt in attempts) - LOOK_BACK
+        until = max(attempt.dialed_at for attempt in attempts) + LOOK_AHEAD
         try:
-            found = await self._backend.find([attempt.key for attempt in attempts], since)
+            found = await self._backend.find([attempt.key for attempt in attempts], since, until)
         except ReadRefused:  # whoever says no goes on saying no
             return {}
         except ReadFailed:
             return None
         known = {attempt.key: attempt for attempt in attempts}
         return {k: replace(v, rang=known[k].rang, withdrawing=known[k].withdrawing) for k, v in found.items()}
-
-    async def _look_on(
-        self, attempt: Attempt, found: dict[str, Placed] | None, off_the_line: Callable[[], object], until: float
-    ) -> dict[str, Placed] | None:
-        if found is None:
-            off_the_line()
-        while found is None and not self._stopping.offline and _monotonic() < until:
-            await self._sleep(LOOK_AGAIN)
-            found = await self._look([attempt])
-        return found
 
     async def follow(
         self, attempt: Attempt, placed: Placed, line: Line | None, awaits: Callable[[Awaited], object]
@@ -268,20 +285,8 @@ class Dialer:
         return CallResult.of(attempt.asked, outcome, call_id=call_id, call_method=method)
 
 
-def receipt(attempt: Attempt) -> Placed | None:
-    """Return what is known of a call that has an id; None for an attempt without one."""
-    if attempt.call_id is None or attempt.state not in (CallState.PLACED, CallState.ENDED):
-        return None
-    created_at = attempt.created_at or attempt.dialed_at
-    return Placed(call_id=attempt.call_id, created_at=created_at, rang=attempt.rang, withdrawing=attempt.withdrawing)
-
-
 def _reason(error: PlacementError) -> Reason:
     return Reason(error.code, error.message)
-
-
-def _monotonic() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _nobody(*_: object) -> None:

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from concierge_calls.levels import Levels
 
 LONGEST_HOLD_OFF = 30.0
+LONGEST_ASKED = 62.0  # seconds; requests are counted by the minute, so who asks for an hour is asked again after one
 
 
 class _Use(Enum):
@@ -76,6 +77,11 @@ class Lines:
             line.use = _Use.REFUSED
             self._levels.refused(self._dialled + 1, _now())
             self._changed.set()
+
+    def lost(self, line: Line) -> None:
+        """What becomes of the call on this line may not be known for long, so no other waits for that."""
+        line.is_probe = False
+        self._changed.set()
 
     def served(self, line: Line) -> None:
         """The call on this line has one at the backend, too."""
@@ -168,6 +174,10 @@ class Line:
         """The backend has no line for this call, which may wait there for one."""
         self._lines.refused(self)
 
+    def lost(self) -> None:
+        """The reply to the request was lost: the call may be on this line, and nothing is said of the others."""
+        self._lines.lost(self)
+
     def served(self) -> None:
         """The call rings, talks or has ended: it has its line."""
         self._lines.served(self)
@@ -226,8 +236,8 @@ class Pace:
         self._failing_since = None
 
     def hold_off(self, seconds: float) -> None:
-        """Nobody is to be dialled for so long, because whoever places calls asked for that."""
-        self._held_until = max(self._held_until, self._monotonic() + seconds)
+        """Nobody is to be dialled for so many seconds, 62 at most, because whoever places calls asked for that."""
+        self._held_until = max(self._held_until, self._monotonic() + min(seconds, LONGEST_ASKED))
 
     def failed(self) -> None:
         """A call could not be placed, for nobody was there: wait longer with every failure in a row.

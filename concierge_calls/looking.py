@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from concierge_calls import routing
 from concierge_calls.backend import Backend, Placed, Progress, Verdict
 from concierge_calls.claiming import LookAt
-from concierge_calls.dialer import LOOK_BACK, PUT_BACK
+from concierge_calls.dialer import LOOK_AHEAD, LOOK_BACK, PUT_BACK
 from concierge_calls.errors import (
     BackendUnreachable,
     JournalFull,
@@ -182,5 +182,6 @@ def _latest_word(placed: Placed, outcome: CallOutcome, backend: Backend) -> date
 
 async def _found(attempts: Collection[Attempt], backend: Backend) -> Mapping[str, Placed]:
     since = min(attempt.dialed_at for attempt in attempts) - LOOK_BACK
+    until = max(attempt.dialed_at for attempt in attempts) + LOOK_AHEAD
     async with asyncio.timeout(PATIENCE):
-        return await backend.find([attempt.key for attempt in attempts], since)
+        return await backend.find([attempt.key for attempt in attempts], since, until)

@@ -160,10 +160,12 @@ class VapiBackend:
             )
             return self._receipt(await self._client.create_call(body, ticket))
 
-    async def find(self, keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
-        """Look once through the list of calls created since then, for those with these keys. Raises ReadFailed."""
+    async def find(self, keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
+        """Look once through the list of calls created in that time, for those with these keys. Raises ReadFailed."""
         wanted, found = frozenset(keys), dict[str, Placed]()
         filters = {"phoneNumberId": self._phone_number_id, "createdAtGe": stamp(since)}
+        if until is not None:
+            filters["createdAtLe"] = stamp(until)
         async for page in pages(self._client, Priority.OVERDUE, filters):
             found |= {call.key() or "": self._receipt(call) for call in page if call.key() in wanted}
         return found

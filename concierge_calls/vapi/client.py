@@ -19,7 +19,7 @@ from concierge_calls.errors import ReadRefused, SettingsError
 from concierge_calls.vapi import faults, recordings
 from concierge_calls.vapi.clock import VapiClock
 from concierge_calls.vapi.gate import Gate, Priority, Ticket
-from concierge_calls.vapi.patience import LONGEST_TRY, AskAgain, Patience
+from concierge_calls.vapi.patience import LONGEST_TRY, AskAgain, Patience, TooManyRequests
 from concierge_calls.vapi.reach import Reach
 from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
 from concierge_calls.vapi.together import Together
@@ -214,7 +214,8 @@ class VapiClient:
         if said_no or status in (401, 403):
             self.reach.found()
             raise faults.refused_to_show(what, status, body, hide=self._key)
-        raise AskAgain(what, f"HTTP {status}", self._asked_to_wait(response))
+        kind = TooManyRequests if status == 429 else AskAgain
+        raise kind(what, f"HTTP {status}", self._asked_to_wait(response))
 
     def _request(
         self,
@@ -240,7 +241,7 @@ class VapiClient:
         if response.status_code == 429 and self._is_vapi(request) and not faults.lacks_lines(response.content):
             # Vapi counts all requests of a minute, so whatever was refused, the others are next. It counts no further,
             # so the calls on the line are not left out of sight for longer.
-            self.gate.pause(min(self._asked_to_wait(response) or 0.0, _LONGEST_PAUSE))
+            self.gate.pause(self._asked_to_wait(response) or 0.0)
         return response
 
     async def _learn_time(self, response: httpx.Response) -> None:
@@ -254,9 +255,11 @@ class VapiClient:
     def _asked_to_wait(self, response: httpx.Response) -> float | None:
         """Return the seconds that a reply asks for; Vapi names none with a 429, whose minute ends with UTC's."""
         seconds = faults.retry_after(response.headers)
-        if seconds is None and response.status_code == 429:
+        if response.status_code != 429:
+            return seconds
+        if seconds is None:
             return 60.0 - self.clock.seconds() % 60.0 + _SPREAD * self._jitter()
-        return seconds
+        return min(seconds, _LONGEST_PAUSE)
 
 
 async def _if_known(asking: Awaitable[T]) -> T | None:

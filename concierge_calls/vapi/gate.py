@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import time
 from collections import deque
@@ -11,9 +12,17 @@ from collections.abc import Awaitable, Callable
 from enum import IntEnum, StrEnum
 from typing import Final
 
+from concierge_calls.plain import count
+
+log = logging.getLogger(__name__)
+
 FEED_EVERY: Final = 5.0  # seconds within which the feed gets one request, whatever else there is to ask
 HANG_UPS_IN_FLIGHT: Final = 2
 _MINUTE: Final = 60.0
+_PAUSED: Final = (
+    "Vapi takes no more requests just now, so nobody is dialled and nothing is asked for {seconds}; the calls on the "
+    "line go on. If this comes often, set VAPI_MAX_REQUESTS_PER_MINUTE lower."
+)
 _SHORTEST_SLEEP: Final = 0.01  # clocks disagree by less; without it a wait could end just too early, again and again
 
 
@@ -158,8 +167,11 @@ class Gate:
             raise
 
     def pause(self, seconds: float) -> None:
-        """Let nobody pass but hang-ups for so long, as after a 429."""
-        self._paused_until = max(self._paused_until, self._read_clock() + seconds)
+        """Let nobody pass but hang-ups for so many seconds, as after a 429, and say so once."""
+        now = self._read_clock()
+        if seconds > 0 and self._paused_until <= now:
+            log.warning(_PAUSED.format(seconds=count(math.ceil(seconds), "second")))
+        self._paused_until = max(self._paused_until, now + seconds)
 
     def feeding(self, on: bool) -> None:
         """Keep room for the feed, or no longer."""

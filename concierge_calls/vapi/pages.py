@@ -8,6 +8,7 @@ from typing import Final
 
 from concierge_calls.vapi.client import PATIENCE, VapiClient
 from concierge_calls.vapi.gate import Priority
+from concierge_calls.vapi.patience import TooManyRequests
 from concierge_calls.vapi.schemas import Call
 
 PAGE: Final = 1000  # Vapi, OpenAPI CallController_findAll: the most that `limit` may be
@@ -24,12 +25,12 @@ async def pages(
     """Read Vapi's list page by page, each call once; it has no cursor, so a page begins where the last one ended.
 
     `filters` are Vapi's own (OpenAPI CallController_findAll). Raises ReadFailed when a page was not had in `patience`
-    seconds.
+    seconds; the feed waits for Vapi's next minute beyond that.
     """
     seen: set[str] = set()
     earlier: dict[str, str] = {}
     while True:
-        page = await client.list_calls(priority, limit=PAGE, patience=patience, **{**filters, **earlier})
+        page = await _page(client, priority, {**filters, **earlier}, patience)
         new = [call for call in page if call.id not in seen]
         seen.update(call.id for call in new)
         yield new
@@ -38,3 +39,12 @@ async def pages(
             return
         # Vapi may keep finer times than it shows; a millisecond more loses none of those that share the last one.
         earlier = {"createdAtLe": stamp(min(created) + timedelta(milliseconds=1))}
+
+
+async def _page(client: VapiClient, priority: Priority, filters: Mapping[str, str], patience: float) -> list[Call]:
+    while True:
+        try:
+            return await client.list_calls(priority, limit=PAGE, patience=patience, **filters)
+        except TooManyRequests:  # the gate lets nobody pass before the time that Vapi named
+            if priority is not Priority.FEED:
+                raise

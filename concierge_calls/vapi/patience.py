@@ -25,6 +25,10 @@ class AskAgain(ReadFailed):
         self.retry_after = retry_after
 
 
+class TooManyRequests(AskAgain):
+    """A question was answered with HTTP 429: Vapi is there, and takes requests again when the minute is over."""
+
+
 class Patience:
     """Exponential backoff with full jitter, at most 30 seconds, unless Vapi says when to come back.
 

@@ -237,14 +237,14 @@ class FakeBackend:
             raise take.error or AssertionError
         return _receipt(call)
 
-    async def find(self, keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
+    async def find(self, keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
         self.looks.append((now(), frozenset(keys)))
         if self.unreadable:
             raise ReadFailed
         if self.looks_hang:
             await asyncio.Event().wait()
         seen = (call for call in self.calls.values() if call.key in keys and now() >= call.created + call.take.shown)
-        return {call.key: _receipt(call) for call in seen if moment(call.created) >= since}
+        return {call.key: _receipt(call) for call in seen if since <= moment(call.created) <= (until or self.now())}
 
     async def follow(self, placed: Placed) -> AsyncIterator[Progress | Sighting]:
         assert self.is_open

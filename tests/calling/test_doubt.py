@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import pytest
 
-from concierge_calls.backend import Placed
-from concierge_calls.errors import NumberRefused, PlacementInDoubt, ReadRefused
+from concierge_calls.backend import Placed, Verdict
+from concierge_calls.errors import ComeBackLater, NumberRefused, PlacementInDoubt, ReadRefused
 from concierge_calls.models import CallMethod, CallStatus, Reason
 from tests.calling.fakes import Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse
@@ -110,6 +111,20 @@ def test_a_call_that_shows_itself_late_is_found_at_the_end_of_the_run(rehearse: 
     assert run.backend.order == [0, 1]
 
 
+def test_a_call_that_is_found_at_the_end_of_the_run_and_never_got_a_line_is_placed_again(rehearse: Rehearse) -> None:
+    never_dialled = Take(error=PlacementInDoubt(), verdict=Verdict.NO_LINE, shown=130, talk=300)
+    run = rehearse(2, {0: [never_dialled, Take()], 1: [Take(talk=130)]})
+    find = run.backend.find
+
+    async def slowly(keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
+        await asyncio.sleep(5)
+        return await find(keys, since, until)
+
+    run.backend.find = slowly  # type: ignore[method-assign]
+    run.call_all(lines=2)
+    assert (run.backend.starts, run.statuses()) == ([0, 0, 301], ["completed", "completed"])
+
+
 def test_several_calls_in_doubt_are_each_looked_for_and_none_is_placed_twice(rehearse: Rehearse) -> None:
     takes = {index: [lost(dials=index % 2 == 0, shown=index * 3.0)] for index in range(6)}
     run = rehearse(6, takes)
@@ -127,9 +142,9 @@ def unreadable_until(run: Rehearsal, seconds: float) -> None:
     """Have every look fail until then."""
     find = run.backend.find
 
-    async def look(keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
+    async def look(keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
         run.backend.unreadable = now() < seconds
-        return await find(keys, since)
+        return await find(keys, since, until)
 
     run.backend.find = look  # type: ignore[method-assign]
 
@@ -163,8 +178,20 @@ def test_looks_that_go_unanswered_for_a_quarter_of_an_hour_leave_the_call_to_a_r
     assert run.statuses() == ["in_progress", "completed"]
 
 
+def test_a_call_that_was_searched_for_in_full_is_looked_for_once_more_and_that_look_decides(rehearse: Rehearse) -> None:
+    run = rehearse(2, {0: [lost(dials=False)], 1: [Take(talk=2000)]})
+    unreadable_until(run, 1500)
+    run.call_all(lines=2)
+
+    assert [at for at, _ in run.backend.looks if at > 850] == [870, 2000]
+    assert (run.statuses(), run.results()[0].error) == (
+        ["uncertain", "completed"],
+        Reason("reply_lost", "The reply was lost."),
+    )
+
+
 def test_whoever_refuses_to_tell_of_calls_is_asked_no_longer_than_any_other(rehearse: Rehearse) -> None:
-    async def refuse(keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
+    async def refuse(keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
         raise ReadRefused(status=401)
 
     run = rehearse(2, {0: [lost(dials=False)]})
@@ -283,6 +310,16 @@ def test_looks_that_go_unanswered_for_good_hold_nobody_up_for_ever(
 
 
 # What a lost reply costs
+
+
+@pytest.mark.parametrize("busy", [[], [Take(talk=400)]], ids=["alone", "one on the line"])
+def test_a_try_for_one_line_more_whose_reply_is_lost_keeps_no_other_line_idle(
+    rehearse: Rehearse, busy: list[Take]
+) -> None:
+    takes = [*busy, Take(error=ComeBackLater("No line.", "no_line"))]
+    run = rehearse(6, {index: [take] for index, take in enumerate(takes)} | {len(busy): [takes[-1], lost(dials=False)]})
+    run.call_all(lines=5)
+    assert max(run.backend.starts) <= 20
 
 
 def test_a_lost_reply_keeps_no_line_longer_than_two_minutes_after_it_and_the_others_go_on(rehearse: Rehearse) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from concierge_calls.levels import LONGEST_QUIET, Levels
-from concierge_calls.lines import LONGEST_HOLD_OFF, Line, Lines, Pace
+from concierge_calls.lines import LONGEST_ASKED, LONGEST_HOLD_OFF, Line, Lines, Pace
 from tests.calling.fakes import VirtualLoop, now
 
 T = TypeVar("T")
@@ -148,10 +148,10 @@ def test_after_an_answer_failures_are_counted_anew(watch: Watch) -> None:
     assert watch.passed(pace.wait) == 1
 
 
-def test_a_wait_that_was_asked_for_is_kept_however_long_or_short(watch: Watch) -> None:
+def test_a_wait_that_was_asked_for_is_kept_up_to_a_minute_however_short(watch: Watch) -> None:
     pace = paced(watch)
-    pace.hold_off(90.0)
-    assert watch.passed(pace.wait) == 90
+    pace.hold_off(3600.0)
+    assert watch.passed(pace.wait) == LONGEST_ASKED
     pace.hold_off(0.25)
     assert watch.passed(pace.wait) == 0.25
 
@@ -193,7 +193,7 @@ def test_a_wait_that_was_asked_for_is_no_failing_however_long(watch: Watch) -> N
     pace = paced(watch)
     for _ in range(2):
         pace.hold_off(3600.0)
-        assert watch.passed(pace.wait) == 3600
+        assert watch.passed(pace.wait) == LONGEST_ASKED
     assert pace.failing_for == 0
 
 
@@ -303,6 +303,25 @@ def test_only_one_is_tried_at_a_time_and_when_it_has_its_line_the_next_one() -> 
         return moments
 
     assert in_virtual_time(scenario) == [1, 6, 11, 16]
+
+
+def test_a_try_whose_reply_was_lost_is_not_what_the_others_wait_for() -> None:
+    async def scenario() -> list[float]:
+        lines = Lines(5)
+        refused = await dialled(lines)
+        refused.refused()
+        refused.free()
+        probe = await dialled(lines)
+        asyncio.get_running_loop().call_later(3, probe.lost)
+        moments = []
+        for _ in range(3):
+            line = await dialled(lines)
+            moments.append(now())
+            line.served()
+        return moments
+
+    # The one in doubt and the one that has its line open all but the third, which is tried a second later.
+    assert in_virtual_time(scenario) == [4, 5, 6]
 
 
 def test_a_line_that_was_taken_before_a_refusal_is_not_dialled_on_after_it() -> None:

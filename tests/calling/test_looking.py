@@ -61,7 +61,7 @@ class Shown:
     def latest_end(self, created_at: datetime) -> datetime:
         return created_at + timedelta(seconds=600)
 
-    async def find(self, keys: Collection[str], since: datetime) -> Mapping[str, Placed]:
+    async def find(self, keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
         if self.fault is not None:
             raise self.fault
         return {key: Placed(call_id="call-1", created_at=DIALED, over=self.over) for key in keys}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
-from concierge_calls.backend import Verdict
-from concierge_calls.errors import BackendUnreachable, PlacementInDoubt, PlacementInterrupted
+from concierge_calls.backend import Placed, Verdict
+from concierge_calls.dialer import LOOK_AHEAD, LOOK_BACK
+from concierge_calls.errors import BackendUnreachable, PlacementInDoubt, PlacementInterrupted, ReadFailed
 from concierge_calls.looking import look_for
 from concierge_calls.models import AnalysisStatus, CallEvent, CallState, CallStatus
-from tests.calling.fakes import Take, now
+from tests.calling.fakes import Take, moment, now
 from tests.calling.rehearsal import Rehearsal, Rehearse, killed
 
 LOST = PlacementInDoubt("The reply was lost.", "reply_lost")
@@ -79,14 +81,94 @@ def test_a_call_whose_reply_never_came_and_that_is_not_found_is_uncertain_and_ne
     assert error is not None
     assert (error.code, error.message) == ("interrupted", PlacementInterrupted().message)
     assert run.backend.order == [0, 1]
-    assert [at for at, _ in run.backend.looks] == [10 + after for after in (0, 1, 3, 10, 30, 60, 120, 120)]
-    assert finished == 130
+    # What was over before the first look is counted from the request, and one look follows at the end.
+    assert [at for at, _ in run.backend.looks] == [10, 30, 60, 120, 120]
+    assert finished == 120
 
 
 def test_a_call_in_doubt_holds_a_line_of_the_second_process_too(rehearse: Rehearse) -> None:
     run = rehearse(2, {0: [Take(error=LOST, after=60, dials=False)]})
     run.play(resumed_after(10, lines=1))
-    assert run.backend.starts == [0, 130]
+    assert run.backend.starts == [0, 120]
+
+
+def test_a_call_in_doubt_since_hours_costs_one_look_and_no_line(rehearse: Rehearse) -> None:
+    run = rehearse(3, {0: [Take(error=LOST, after=None, dials=False)]})
+    hours = 10 * 3600.0
+    run.play(resumed_after(5, away=hours, lines=1))
+
+    assert [start - hours for start in run.backend.starts[1:]] == [5, 15]
+    assert [at - hours for at, _ in run.backend.looks] == [5, 25]
+    assert run.statuses() == ["uncertain", "completed", "completed"]
+
+
+def test_a_call_in_doubt_since_hours_that_is_found_in_the_end_is_followed(rehearse: Rehearse) -> None:
+    async def scenario(run: Rehearsal) -> None:
+        await killed(run, 5, 1)
+        await asyncio.sleep(10 * 3600)
+        run.backend.unreadable = True
+        asyncio.get_running_loop().call_later(100, setattr, run.backend, "unreadable", False)
+        await (await run.caller(lines=1)).call_all()
+
+    run = rehearse(1, {0: [Take(error=LOST, after=None)]})
+    run.play(scenario)
+
+    assert [at - 36005 for at, _ in run.backend.looks] == [0, 30, 60, 90, 120]
+    assert (run.statuses(), run.told(0)) == (["completed"], ["placed", "ended", "settled"])
+
+
+def slowly_looked_for(run: Rehearsal, seconds: float) -> None:
+    """Have every look fail after so many seconds."""
+
+    async def find(keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
+        await asyncio.sleep(seconds)
+        raise ReadFailed
+
+    run.backend.find = find  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("lines", "away", "start"),
+    [(5, 0, 125), (2, 0, 185), (1, 1000, 1125)],
+    ids=["a line is free", "the one in doubt may have it", "no longer"],
+)
+def test_while_calls_in_doubt_are_looked_for_the_others_are_followed_and_dialled_on_lines_that_are_certainly_free(
+    rehearse: Rehearse, lines: int, away: float, start: float
+) -> None:
+    async def scenario(run: Rehearsal) -> int:
+        await killed(run, 125, 2)  # the first is uncertain, the second and the third on the line
+        await asyncio.sleep(away)
+        slowly_looked_for(run, 60)
+        calling = asyncio.ensure_future((await run.caller(lines=lines)).call_all())
+        await asyncio.sleep(1)
+        followed = run.backend.followed["call-1"]
+        await calling
+        return followed
+
+    run = rehearse(4, {0: [Take(error=LOST, dials=False)], 1: [Take(talk=1000)]})
+    assert run.play(scenario) == 2
+    assert (run.backend.starts, run.statuses()) == ([0, 0, 120, start], ["uncertain"] + ["completed"] * 3)
+
+
+def test_a_look_asks_for_no_calls_since_the_last_of_those_in_doubt(rehearse: Rehearse) -> None:
+    asked: list[tuple[datetime, datetime | None]] = []
+
+    async def scenario(run: Rehearsal) -> None:
+        await killed(run, 5)
+        await asyncio.sleep(10 * 24 * 3600)
+        find = run.backend.find
+
+        async def look(keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
+            asked.append((since, until))
+            return await find(keys, since, until)
+
+        run.backend.find = look  # type: ignore[method-assign]
+        await (await run.caller()).call_all()
+
+    run = rehearse(2, {index: [Take(error=LOST, after=None, talk=20)] for index in range(2)})
+    run.play(scenario)
+    assert asked == [(moment(0) - LOOK_BACK, moment(0) + LOOK_AHEAD)]
+    assert run.statuses() == ["completed", "completed"]
 
 
 def test_an_uncertain_call_is_looked_for_again_and_adopted_when_it_is_there(rehearse: Rehearse) -> None:

@@ -264,6 +264,27 @@ def test_it_is_known_until_when_a_call_in_doubt_is_asked_for_that_nobody_answers
     assert awaited_after(run, 150)["word"] == (1, LONGEST_DOUBT - 30)
 
 
+def test_what_is_said_of_a_call_in_doubt_that_nobody_answers_for_is_kept_though_every_look_hangs(
+    rehearse: Rehearse,
+) -> None:
+    async def scenario(run: Rehearsal) -> tuple[float, float]:
+        caller = await run.caller(lines=1)
+        calling = asyncio.ensure_future(caller.call_all())
+        run.backend.unreadable = True
+        await asyncio.sleep(125)
+        run.backend.unreadable, run.backend.looks_hang = False, True
+        caller.drain()
+        latest = caller.underway.latest(Awaited.WORD)
+        assert latest is not None
+        said = now() + round((latest - datetime.now(UTC)).total_seconds())
+        await calling
+        return said, now()
+
+    run = rehearse(1, {0: [Take(error=PlacementInDoubt(), dials=False)]})
+    assert run.play(scenario) == (120 + LONGEST_DOUBT, 120 + LONGEST_DOUBT)
+    assert [attempt.state for attempt in run.attempts()] == ["dialing"]
+
+
 def test_at_the_end_of_a_run_nothing_is_awaited(rehearse: Rehearse) -> None:
     run = rehearse(3, {0: [Take(talk=400, sightings=[180, 300])], 1: [Take(error=PlacementInDoubt(), dials=False)]})
     caller = run.call_all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import httpx
@@ -288,6 +289,21 @@ def test_find_looks_through_every_page_since_the_time_given(vapi: Any) -> None:
     assert set(vapi.run(scenario)) == {"key-3", "key-2499"}
     assert vapi.asked == {"list": 3}
     assert vapi.requests[0][2]["createdAtGe"] == "2026-01-01T10:00:00.000Z"
+
+
+def test_find_reads_nothing_of_what_was_created_after_the_time_given(vapi: Any) -> None:
+    for n in range(2500):
+        vapi.call(f"c-{n}", created=n * 180.0)
+    vapi.calls["c-3"].changes.append((0.0, {"customer": {"externalId": KEY}}, True))
+
+    async def scenario(backend: VapiBackend) -> Any:
+        since = backend.now()
+        await asyncio.sleep(5 * 24 * 3600)
+        return await backend.find([KEY], since, since + timedelta(hours=1))
+
+    assert set(vapi.run(scenario)) == {KEY}
+    assert vapi.asked == {"list": 1}
+    assert vapi.requests[0][2]["createdAtLe"] == "2026-01-01T11:00:00.000Z"
 
 
 def test_a_look_that_failed_is_no_answer(vapi: Any) -> None:

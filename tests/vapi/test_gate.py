@@ -335,6 +335,21 @@ def test_a_pause_that_comes_while_others_wait_holds_for_them_too() -> None:
     at_a_gate(story, limit=1)
 
 
+def test_a_pause_is_told_once_however_many_requests_were_refused_together(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(queue: Queue, time: Time) -> None:
+        queue.gate.pause(0)
+        for seconds in (29.5, 30, 1):
+            queue.gate.pause(seconds)
+        await time.pass_by(30)
+        queue.gate.pause(1)
+
+    at_a_gate(story)
+    assert [record.getMessage().split(";")[0] for record in caplog.records] == [
+        "Vapi takes no more requests just now, so nobody is dialled and nothing is asked for 30 seconds",
+        "Vapi takes no more requests just now, so nobody is dialled and nothing is asked for 1 second",
+    ]
+
+
 def test_a_clock_that_is_set_back_an_hour_does_not_make_a_pause_an_hour_long() -> None:
     async def story(queue: Queue, time: Time) -> None:
         queue.gate.pause(10)

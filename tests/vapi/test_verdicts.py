@@ -198,3 +198,19 @@ def test_a_429_that_asks_for_an_hour_keeps_the_calls_out_of_sight_for_a_minute(v
     asked = vapi.moments("list")
     assert max(later - earlier for earlier, later in pairwise(asked)) <= 62
     assert told[-1][0] <= 80
+
+
+def test_after_a_429_it_is_said_that_the_next_minute_is_waited_for_and_not_that_vapi_does_not_answer(
+    vapi: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    vapi.answer = lambda kind, at: httpx.Response(429, text="slow down") if 10 < at < 70 else None
+    [told] = vapi.follow(vapi.call(ends=100))
+
+    assert vapi.warnings == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "Vapi takes no more requests just now, so nobody is dialled and nothing is asked for "
+        f"{wait} seconds; the calls on the line go on. If this comes often, set VAPI_MAX_REQUESTS_PER_MINUTE lower."
+        for wait in (50, 60)
+    ]
+    assert [at for at in vapi.moments("list") if 10 < at < 125] == [11, 61, 121]
+    assert told[-1][1].stage is Stage.SETTLED
