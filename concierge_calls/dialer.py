@@ -81,6 +81,8 @@ class Dialer:
     def tell(self, row: HistoryRow, asked: CallRequest, **known: Any) -> None:
         """Tell the observer what has just been committed; `known` are fields of the event."""
         run = self._record.id
+        if row.result is not None:  # it is in doubt as before, whatever became of this attempt
+            known["result"] = row.result
         event = CallEvent(seq=row.seq, at=row.at, run_id=run, kind=row.kind, index=asked.index, request=asked, **known)
         self._observer(event)
 

@@ -9,7 +9,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from concierge_calls.models import CallOutcome, CallRequest, CallState, CallStatus, EventKind, Format, Reason
+from concierge_calls.models import (
+    CallOutcome,
+    CallRequest,
+    CallResult,
+    CallState,
+    CallStatus,
+    EventKind,
+    Format,
+    Reason,
+)
 
 
 class Owner(StrEnum):
@@ -91,6 +100,7 @@ class HistoryRow:
     at: datetime
     index: int | None
     kind: EventKind
+    result: CallResult | None = field(default=None, repr=False, compare=False)  # of a row that went back into doubt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

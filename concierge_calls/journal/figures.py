@@ -11,19 +11,25 @@ from concierge_calls.models import CallStatus
 
 RECENT = 1_000  # calls that tell what a minute costs now
 
-# A refused row was never on the line, and one that waits again is not, whatever its history says.
+# A refused row was never on the line, and one that waits again is not, whatever its history says. Each attempt was told
+# as dialling once; where later ones rang nobody a row in doubt is that of an earlier one, which has not changed since.
 _LINE_SPANS = """
     WITH dialled AS (
-        SELECT idx, status, (
-            SELECT max(seq) FROM history
-            WHERE run_id = rows.run_id AND idx = rows.idx AND kind = 'call.dialing'
+        SELECT rows.idx, status, rows.state, attempts.since, (
+            SELECT seq FROM history AS dial
+            WHERE run_id = rows.run_id AND idx = rows.idx AND kind = 'call.dialing' AND attempts.ordinal = (
+                SELECT count(*) FROM history
+                WHERE run_id = dial.run_id AND idx = dial.idx AND kind = 'call.dialing' AND seq <= dial.seq
+            )
         ) AS seq
-        FROM rows
-        WHERE run_id = ? AND state IN ('dialing', 'placed', 'ended', 'settled', 'uncertain') AND idx BETWEEN ? AND ?
+        FROM rows JOIN attempts ON attempts.id = rows.attempt_id
+        WHERE rows.run_id = ? AND rows.state IN ('dialing', 'placed', 'ended', 'settled', 'uncertain')
+            AND rows.idx BETWEEN ? AND ?
     )
     SELECT idx, status, (SELECT at FROM history WHERE seq = dialled.seq) AS taken, (
         SELECT at FROM history
-        WHERE run_id = ? AND idx = dialled.idx AND seq > dialled.seq AND kind IN ('call.ended', 'call.settled')
+        WHERE run_id = ? AND idx = dialled.idx AND seq > dialled.seq AND at <= since
+            AND kind IN ('call.ended', 'call.settled') AND dialled.state NOT IN ('dialing', 'placed')
         ORDER BY kind = 'call.settled', seq DESC LIMIT 1
     ) AS freed
     FROM dialled ORDER BY idx
@@ -42,7 +48,8 @@ _COST_A_MINUTE = """
 def line_spans(reader: Reader, run_id: str) -> Iterator[LineSpan]:
     """For each call that has or had a line, in the file's order, from its last dial until its line was free.
 
-    A call in doubt holds its line until it is given up.
+    A dial that rang nobody does not count where an earlier one is in doubt. A call in doubt holds its line until it is
+    given up.
     """
     rows = reader.fetch("SELECT count(*) AS number FROM rows WHERE run_id = ?", run_id)[0]["number"]
     for first in range(0, rows, PAGE):

@@ -10,6 +10,7 @@ What is kept is named here, and so whatever is added later goes unless somebody 
 - rows.number, and the same number in rows.request: stays where there was an attempt; who was never dialled is unknown.
 - rows.result: status, endedReason, times, cost, call id and method stay; transcript, messages, analysis and the
   recording's address go.
+- doubts.result, what a row said before it was dialled again, goes.
 - attempts.body, the call as Vapi gave it, goes; number, times and call id stay, which is all that the guards ask for.
 - All else in these tables, and the history, is states, times and figures; do_not_call is not touched.
 """
@@ -191,6 +192,11 @@ def _erase_page(db: sqlite3.Connection, run_id: str, after: int) -> int | None:
         WHERE run_id = ? AND idx > ? AND idx <= ?
     """
     db.execute(sql, (FORGOTTEN, run_id, after, last))
+    sql = """
+        UPDATE doubts SET result = NULL
+        WHERE attempt_id IN (SELECT id FROM attempts WHERE run_id = ? AND idx > ? AND idx <= ?)
+    """
+    db.execute(sql, (run_id, after, last))
     return last
 
 

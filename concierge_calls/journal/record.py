@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from concierge_calls.errors import IllegalTransition, JournalError, JournalFull
+from concierge_calls.errors import IllegalTransition, JournalFull
 from concierge_calls.journal import guards, sittings, transitions
 from concierge_calls.journal.entries import Attempt, Claim, Clock, HistoryRow
 from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.reading import Reader
+from concierge_calls.journal.redials import Redials
 from concierge_calls.journal.room import Room
 from concierge_calls.journal.rows import dump, dump_request, event, to_text
+from concierge_calls.journal.starts import START_FAILED
 from concierge_calls.journal.writer import Writer
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 class RunRecord:
@@ -41,7 +39,7 @@ class RunRecord:
         self._room: Room | None = None
         self._taken_up = False
         self._dials = True
-        self._again: deque[Attempt] = deque()  # in doubt, and to be dialled once more
+        self._redials = Redials()
 
     def __repr__(self) -> str:
         return f"<RunRecord {self.id}>"
@@ -96,8 +94,11 @@ class RunRecord:
         self._dials = False
 
     def dial_again(self, attempt: Attempt) -> None:
-        """Have an attempt that is in doubt followed by another one before any other row is claimed."""
-        self._again.append(attempt)
+        """Have an attempt that is in doubt followed by another one before any other row is claimed.
+
+        One that rings nobody because it came at a bad time is followed by yet another, until this sitting ends.
+        """
+        self._redials.ask(attempt)
 
     # — calling —
 
@@ -134,25 +135,23 @@ class RunRecord:
         return await self._claimed(partial(transitions.redial, attempt=attempt, at=at or now, now=now))
 
     async def _claim_again(self, at: datetime) -> Claim | None:
-        while self._again:
-            attempt = self._again[0]
+        while (attempt := self._redials.next) is not None:
             claim: Claim | Reason | None = None
             with suppress(IllegalTransition):  # it is in doubt no longer, since it was found meanwhile
                 claim = await self.redial(attempt, at=at)
-            self._again.popleft()
+            self._redials.dialled(claim)
             if isinstance(claim, Claim):
                 return claim
-            if claim is not None:
-                log.warning("…%s is not dialled again: %s", attempt.asked.provider.last_four, claim.message)
         return None
 
     async def _claimed(self, operation: Callable[[sqlite3.Connection], T]) -> T:
-        asked = self._writer.submit(operation, revocable=True)
-        try:
-            return await asyncio.wrap_future(asked)
-        except asyncio.CancelledError:
-            asked.add_done_callback(self._take_back)
-            raise
+        return await self._writer.write_for(operation, self._take_back)
+
+    def _take_back(self, db: sqlite3.Connection, claim: object) -> None:
+        # Whoever claimed was cancelled and has never seen the attempt, so it was never sent.
+        if isinstance(claim, Claim) and claim.attempt is not None:
+            reason = Reason("not_sent", "The run was interrupted before the request left.")
+            transitions.void(db, attempt=claim.attempt, reason=reason, now=self._clock.now())
 
     async def placed(
         self, attempt: Attempt, call_id: str, created_at: datetime | None, *, adopted: bool = False
@@ -177,16 +176,25 @@ class RunRecord:
         return await self._move(transitions.settled, attempt, result=result, body=body)
 
     async def refused(self, attempt: Attempt, result: CallResult) -> HistoryRow:
-        """From dialing to refused."""
-        return await self._move(transitions.refused, attempt, result=result)
+        """From dialing to refused, or back to uncertain where an earlier attempt of its row is."""
+        row = await self._move(transitions.refused, attempt, result=result)
+        if row.result is not None:
+            self._redials.put_back(attempt, result.error, for_good=True)
+        return row
 
     async def uncertain(self, attempt: Attempt, result: CallResult) -> HistoryRow:
         """From dialing, placed or ended to uncertain."""
         return await self._move(transitions.uncertain, attempt, result=result)
 
     async def void(self, attempt: Attempt, reason: Reason) -> HistoryRow:
-        """From dialing, placed or ended back to pending, since this attempt certainly rang nobody."""
-        return await self._move(transitions.void, attempt, reason=reason)
+        """From dialing, placed or ended back to pending, since this attempt certainly rang nobody.
+
+        Where an earlier attempt of its row may have, back to uncertain, and that attempt is its latest again.
+        """
+        row = await self._move(transitions.void, attempt, reason=reason)
+        if row.result is not None:
+            self._redials.put_back(attempt, reason, for_good=reason.code == START_FAILED)
+        return row
 
     # — the run as a whole —
 
@@ -232,15 +240,6 @@ class RunRecord:
 
     async def _move(self, transition: Callable[..., T], attempt: Attempt, **facts: object) -> T:
         return await self._writer.write(partial(transition, attempt=attempt, now=self._clock.now(), **facts))
-
-    def _take_back(self, asked: Future[Any]) -> None:
-        # Whoever claimed was cancelled and has never seen the attempt, so it was never sent.
-        claim = None if asked.cancelled() or asked.exception() else asked.result()
-        if not isinstance(claim, Claim) or not (attempt := claim.attempt):
-            return
-        reason = Reason("not_sent", "The run was interrupted before the request left.")
-        with suppress(JournalError):
-            self._writer.submit(partial(transitions.void, attempt=attempt, reason=reason, now=self._clock.now()))
 
 
 def _add(db: sqlite3.Connection, run_id: str, requests: Sequence[CallRequest], at: str) -> None:

@@ -87,6 +87,12 @@ CREATE INDEX IF NOT EXISTS attempts_by_busy ON attempts (run_id, busy) WHERE sta
 -- The guards ask by number, for each row that is planned and again for each that is claimed.
 CREATE INDEX IF NOT EXISTS attempts_by_number ON attempts (number, dialed_at);
 
+-- A row in doubt that is dialled again has another attempt. If that one rings nobody, the row is in doubt as before.
+CREATE TABLE IF NOT EXISTS doubts (
+    attempt_id INTEGER PRIMARY KEY REFERENCES attempts (id) ON DELETE CASCADE,  -- the one that may have rung
+    result     TEXT                               -- JSON: what its row said of it
+);
+
 -- Written by the triggers below and by nothing else. Its numbers are never used twice: a listener that comes back asks
 -- for what followed the last one it has seen.
 CREATE TABLE IF NOT EXISTS history (

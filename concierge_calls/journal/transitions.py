@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from concierge_calls.errors import IllegalTransition
-from concierge_calls.journal import guards
+from concierge_calls.journal import doubts, guards, starts
 from concierge_calls.journal.entries import Attempt, Claim, HistoryRow
 from concierge_calls.journal.rows import (
     dump,
@@ -20,8 +21,7 @@ from concierge_calls.journal.rows import (
 )
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
 
-_VOID = "void"  # of an attempt, whose row is pending again
-START_FAILED = "start_failed"  # the reason's code of a void attempt that never began, by the backend's own fault
+_VOID = "void"  # of an attempt, whose row is pending or in doubt again
 MOST_SKIPPED = 100  # rows held back by one claim, so that no commit takes long
 _STEPS_ON_THE_LINE = (EventKind.CALL_RINGING, EventKind.CALL_IN_PROGRESS)
 _LIVE = (CallState.DIALING, CallState.PLACED, CallState.ENDED)
@@ -62,6 +62,7 @@ def redial(db: sqlite3.Connection, attempt: Attempt, at: datetime, now: datetime
     """Dial an uncertain row once more, because the user asked for its number; or why that cannot be."""
     if held_back := guards.why_not(db, _number(attempt.asked), attempt.run_id, None):
         return held_back
+    doubts.keep(db, attempt.run_id, attempt.index)
     again = _new_attempt(db, attempt.run_id, attempt.asked, at, now)
     _move_row(db, again, (CallState.UNCERTAIN,), CallState.DIALING, now)
     return Claim(attempt=again, event=last_event(db))
@@ -132,8 +133,9 @@ def _asked_not_to_be_called(data: Mapping[str, Any]) -> bool:
 
 
 def refused(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now: datetime) -> HistoryRow:
-    """Keep that certainly nobody's phone rang, by this number's own fault."""
-    return _move(db, attempt, (CallState.DIALING,), CallState.REFUSED, now, _known(result))
+    """Keep that certainly nobody's phone rang, by this number's own fault; a row in doubt before is so again."""
+    _move_attempt(db, attempt, (CallState.DIALING,), CallState.REFUSED, now)
+    return _leave(db, attempt, (CallState.DIALING,), CallState.REFUSED, now, _known(result))
 
 
 def uncertain(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now: datetime) -> HistoryRow:
@@ -142,11 +144,10 @@ def uncertain(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now:
 
 
 def void(db: sqlite3.Connection, attempt: Attempt, reason: Reason, now: datetime) -> HistoryRow:
-    """Have the row wait for another attempt, since this one certainly rang nobody."""
+    """Have the row wait again, since this attempt certainly rang nobody; a row in doubt before is so again."""
     db.execute("UPDATE attempts SET reason = ? WHERE id = ?", (dump(reason), attempt.id))
     _move_attempt(db, attempt, _LIVE, _VOID, now)
-    _move_row(db, attempt, _LIVE, CallState.PENDING, now)
-    return last_event(db)
+    return _leave(db, attempt, _LIVE, CallState.PENDING, now)
 
 
 def unfinished(db: sqlite3.Connection, run_id: str) -> list[Attempt]:
@@ -158,7 +159,7 @@ def unfinished(db: sqlite3.Connection, run_id: str) -> list[Attempt]:
         WHERE rows.run_id = ? AND rows.state IN ('dialing', 'placed', 'ended', 'uncertain') ORDER BY rows.idx
     """
     rows = db.execute(sql, (run_id,)).fetchall()
-    return [load_attempt(row, _failed_starts(db, run_id, row["idx"])) for row in rows]
+    return [load_attempt(row, starts.failed(db, run_id, row["idx"])) for row in rows]
 
 
 def do_not_call(db: sqlite3.Connection, number: str, note: str, now: datetime) -> None:
@@ -197,14 +198,6 @@ def _skip(db: sqlite3.Connection, run_id: str, asked: CallRequest, reason: Reaso
     return last_event(db)
 
 
-def _failed_starts(db: sqlite3.Connection, run_id: str, index: int) -> int:
-    sql = """
-        SELECT count(*) FROM attempts
-        WHERE run_id = ? AND idx = ? AND state = 'void' AND json_extract(reason, '$.code') = ?
-    """
-    return int(db.execute(sql, (run_id, index, START_FAILED)).fetchall()[0][0])
-
-
 def _new_attempt(db: sqlite3.Connection, run_id: str, asked: CallRequest, at: datetime, now: datetime) -> Attempt:
     earlier = "SELECT coalesce(max(ordinal), 0) FROM attempts WHERE run_id = ? AND idx = ?"
     ordinal = 1 + int(db.execute(earlier, (run_id, asked.index)).fetchall()[0][0])
@@ -230,7 +223,7 @@ def _new_attempt(db: sqlite3.Connection, run_id: str, asked: CallRequest, at: da
         state=CallState.DIALING,
         asked=asked,
         dialed_at=at,
-        failed_starts=_failed_starts(db, run_id, asked.index),
+        failed_starts=starts.failed(db, run_id, asked.index),
     )
 
 
@@ -245,6 +238,25 @@ def _move(
     _move_attempt(db, attempt, expected, to, now)
     _move_row(db, attempt, expected, to, now, known)
     return last_event(db)
+
+
+def _leave(
+    db: sqlite3.Connection,
+    attempt: Attempt,
+    expected: Collection[CallState],
+    to: CallState,
+    now: datetime,
+    known: _Known = _NOTHING,
+) -> HistoryRow:
+    """Move the row on from an attempt that rang nobody; if an earlier one may have, back to where that left it."""
+    earlier = doubts.earlier(db, attempt)
+    if earlier is None:
+        _move_row(db, attempt, expected, to, now, known)
+        return last_event(db)
+    earlier_id, result = earlier
+    _move_row(db, attempt, expected, CallState.UNCERTAIN, now, _known(result))
+    doubts.take_up_again(db, attempt, earlier_id)
+    return replace(last_event(db), result=result)
 
 
 def _move_attempt(

@@ -56,6 +56,35 @@ class Writer:
         """
         return await asyncio.wrap_future(self._ask(operation, revocable=False, waits=True))
 
+    async def write_for(self, operation: Operation[T], undo: Callable[[sqlite3.Connection, T], object]) -> T:
+        """Have the operation done and committed for whoever waits for it, and undone once nobody does.
+
+        Whoever is cancelled, be it again and again, is told so when nothing of it is left: it was never begun, or both
+        it and `undo`, which is handed its outcome, are committed or have failed. Raises as the future of `submit`.
+        """
+        asked = self.submit(operation, revocable=True)
+        try:
+            return await asyncio.wrap_future(asked)
+        except asyncio.CancelledError:
+            if not asked.cancel():
+                await _in_spite_of_all(asyncio.wrap_future(self._undone(asked, undo)))
+            raise
+
+    def _undone(self, asked: Future[T], undo: Callable[[sqlite3.Connection, T], object]) -> Future[None]:
+        # Asked for by the writer's own thread, since the event loop of whoever waited may be gone by then.
+        undone: Future[None] = Future()
+
+        def begin(_: object) -> None:
+            with suppress(JournalError):  # it has been closed
+                if asked.exception() is None:
+                    undoing = self._ask(partial(_undo, asked, undo), revocable=False, waits=True)
+                    undoing.add_done_callback(lambda _: undone.set_result(None))
+                    return
+            undone.set_result(None)
+
+        asked.add_done_callback(begin)
+        return undone
+
     def submit(self, operation: Operation[T], *, revocable: bool = False) -> Future[T]:
         """Ask for the operation; a revocable one is left undone when its future is cancelled before its turn.
 
@@ -176,6 +205,16 @@ class Writer:
         with suppress(sqlite3.Error):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+
+
+def _undo(asked: Future[T], undo: Callable[[sqlite3.Connection, T], object], db: sqlite3.Connection) -> None:
+    undo(db, asked.result())
+
+
+async def _in_spite_of_all(future: asyncio.Future[None]) -> None:
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
 
 
 def _begins(future: Future[Any]) -> bool:

@@ -84,6 +84,44 @@ def test_only_the_latest_dial_counts(journal: Journal, begin: Begin, hands: Any,
     asyncio.run(run())
 
 
+def test_a_call_in_doubt_that_is_found_on_the_line_has_it_still(
+    journal: Journal, begin: Begin, hands: Any, outcome: Known, result: Final
+) -> None:
+    async def run() -> None:
+        record = await begin(journal, 1)
+        attempt = await dialled(record, place=False)
+        await record.uncertain(attempt, result(attempt.asked, CallStatus.UNCERTAIN))
+        await record.placed(attempt, "call-0", WHEN, adopted=True)
+        assert list(journal.line_times(record.id)) == []
+        hands.move(40)
+        await record.ended(attempt, outcome())
+        assert list(journal.line_times(record.id)) == [40.0]
+
+    asyncio.run(run())
+
+
+def test_a_later_dial_that_rang_nobody_leaves_a_call_in_doubt_its_own_time(
+    journal: Journal, begin: Begin, hands: Any, outcome: Known, result: Final
+) -> None:
+    async def run() -> None:
+        record = await begin(journal, 1)
+        attempt = await dialled(record, place=False)
+        hands.move(120)
+        await record.uncertain(attempt, result(attempt.asked, CallStatus.UNCERTAIN))
+        hands.move(3_600)
+        claim = await record.redial(attempt)
+        assert not isinstance(claim, Reason)
+        assert claim.attempt is not None
+        await record.placed(claim.attempt, "call-1", WHEN)
+        hands.move(7)
+        await record.ended(claim.attempt, outcome())
+        await record.void(claim.attempt, NO_LINE)
+        [span] = journal.line_spans(record.id)
+        assert (span.begun, span.ended) == (WHEN, WHEN + timedelta(seconds=120))
+
+    asyncio.run(run())
+
+
 def test_who_was_never_on_the_line_or_still_is_has_no_line_time(
     journal: Journal, begin: Begin, hands: Any, outcome: Known, result: Final
 ) -> None:

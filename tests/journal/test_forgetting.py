@@ -136,6 +136,30 @@ def test_not_a_word_is_left_in_the_file_and_the_number_is(journal: Journal, path
     asyncio.run(run())
 
 
+def test_what_was_said_of_a_call_in_doubt_before_it_was_dialled_again_is_forgotten(
+    journal: Journal, path: Path, begin: Begin
+) -> None:
+    async def run() -> None:
+        record = await begin(journal, 1)
+        attempt = await placed(record)
+        why = Reason("lost", "a sentence by Vapi")
+        lost = CallOutcome(status=CallStatus.UNCERTAIN, error=why)
+        await record.uncertain(attempt, CallResult.of(attempt.asked, lost))
+        claim = await record.redial(attempt)
+        assert not isinstance(claim, Reason)
+        assert claim.attempt is not None
+        await record.placed(claim.attempt, "call-2", START)
+        await settle(record, claim.attempt, answer(claim.attempt.asked))
+        await record.finish(finished=True)
+        record.close()
+        assert found(path, [why.message]) == [why.message]
+        await journal.forgetting.forget(record.id)
+        assert await journal.forgetting.scrub([record.id]) is True
+        assert found(path, [why.message]) == []
+
+    asyncio.run(run())
+
+
 def test_what_is_forgotten_is_overwritten_at_once_where_sqlite_would_only_let_go_of_it(
     journal: Journal, path: Path, new_run: New
 ) -> None:

@@ -49,6 +49,7 @@ SHOWN = {
     CallState.SKIPPED: CallStatus.SKIPPED,
 }
 LIVE = {CallState.DIALING, CallState.PLACED, CallState.ENDED}
+WITH_A_RESULT = {CallState.SETTLED, CallState.REFUSED, CallState.UNCERTAIN}
 OFF_THE_LINE = {CallState.ENDED, CallState.SETTLED, CallState.UNCERTAIN}
 MOVES: dict[str, tuple[set[CallState], CallState]] = {
     "placed": ({CallState.DIALING}, CallState.PLACED),
@@ -62,15 +63,28 @@ MOVES: dict[str, tuple[set[CallState], CallState]] = {
 
 
 @dataclass
+class Try:
+    """What the journal ought to say of an attempt."""
+
+    attempt: Attempt
+    rang: bool = False  # it got a call id and is not void
+    withdrawing: bool = False  # it was to be taken back
+
+
+@dataclass
 class Row:
     """What the journal ought to say of a row."""
 
     state: CallState = CallState.PENDING
-    ordinal: int = 0
-    attempt: Attempt | None = None
-    rang: bool = False  # an attempt that is not void got a call id
-    withdrawing: bool = False  # its latest attempt was to be taken back
+    attempts: int = 0
+    latest: Try | None = None
+    doubts: list[Try] = field(default_factory=list)  # earlier ones that may have rung
     told: list[EventKind] = field(default_factory=list)
+
+    @property
+    def error(self) -> Reason | None:
+        """What its result says went wrong."""
+        return _what_became_of(self.latest.attempt) if self.latest and self.state in WITH_A_RESULT else None
 
 
 def _number(index: int) -> str:
@@ -83,7 +97,11 @@ def _since_the_dial(told: list[EventKind]) -> list[EventKind]:
 
 
 def _outcome(attempt: Attempt, status: CallStatus) -> CallResult:
-    return CallResult.of(attempt.asked, CallOutcome(status=status))
+    return CallResult.of(attempt.asked, CallOutcome(status=status, error=_what_became_of(attempt)))
+
+
+def _what_became_of(attempt: Attempt) -> Reason:
+    return Reason("why", f"Attempt {attempt.ordinal} ended so.")
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -141,30 +159,52 @@ class JournalMachine(RuleBasedStateMachine):
             return "do_not_call"
         if other.state in (CallState.DIALING, CallState.PLACED):
             return "on_the_line"
-        called = other.rang or other.state is CallState.UNCERTAIN
+        called = other.doubts or other.state is CallState.UNCERTAIN or (other.latest is not None and other.latest.rang)
         return "called_lately" if guarded and called else None
 
     def _dialled(self, run: int, index: int, row: Row, attempt: Attempt) -> None:
-        row.ordinal += 1
-        assert (attempt.asked.index, attempt.ordinal) == (index, row.ordinal)
-        assert attempt.key == f"{self.records[run].id}-{index}-{row.ordinal}"
-        row.state, row.attempt, row.rang, row.withdrawing = CallState.DIALING, attempt, False, False
+        row.attempts += 1
+        assert (attempt.asked.index, attempt.ordinal) == (index, row.attempts)
+        assert attempt.key == f"{self.records[run].id}-{index}-{row.attempts}"
+        row.state, row.latest = CallState.DIALING, Try(attempt)
         row.told.append(EventKind.CALL_DIALING)
+
+    @rule(run=RUNS, index=PICKS)
+    def redial(self, run: int, index: int) -> None:
+        row = self.rows[run][index]
+        if row.latest is None:
+            return
+        asking = self.records[run].redial(row.latest.attempt, at=WHEN)
+        if (why := self._why_not(index, self.rows[1 - run][index], guarded=False)) is not None:
+            held_back = self.do(asking)
+            assert isinstance(held_back, Reason)
+            assert held_back.code == why
+        elif row.state is not CallState.UNCERTAIN:
+            with pytest.raises(IllegalTransition):
+                self.do(asking)
+        else:
+            claim = self.do(asking)
+            assert isinstance(claim, Claim)
+            assert claim.attempt is not None
+            row.doubts.append(row.latest)
+            self._dialled(run, index, row, claim.attempt)
 
     @rule(run=RUNS, index=PICKS, move=st.sampled_from(sorted(MOVES)))
     def move(self, run: int, index: int, move: str) -> None:
         row = self.rows[run][index]
-        if row.attempt is None:
+        if row.latest is None:
             return
         expected, to = MOVES[move]
-        step = self._step(self.records[run], row.attempt, move)
+        step = self._step(self.records[run], row.latest.attempt, move)
         if row.state not in expected:
             with pytest.raises(IllegalTransition):
                 self.do(step)
             return
         self.do(step)
+        row.latest.rang = (row.latest.rang or move in ("placed", "adopted")) and move != "void"
+        if move in ("void", "refused") and row.doubts:
+            row.latest, to = row.doubts.pop(), CallState.UNCERTAIN
         row.state = to
-        row.rang = (row.rang or move in ("placed", "adopted")) and move != "void"
         final = to in (CallState.REFUSED, CallState.UNCERTAIN, CallState.SETTLED)
         row.told.append(EventKind.CALL_SETTLED if final else EventKind(f"call.{to}"))
 
@@ -186,14 +226,33 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(run=RUNS, index=PICKS)
     def be_about_to_take_back(self, run: int, index: int) -> None:
         row = self.rows[run][index]
-        if row.attempt is None:
+        if row.latest is None:
             return
         if row.state is not CallState.PLACED:
             with pytest.raises(IllegalTransition):
-                self.do(self.records[run].withdrawing(row.attempt))
+                self.do(self.records[run].withdrawing(row.latest.attempt))
             return
-        self.do(self.records[run].withdrawing(row.attempt))
-        row.withdrawing = True
+        self.do(self.records[run].withdrawing(row.latest.attempt))
+        row.latest.withdrawing = True
+
+    def _in(self, *states: CallState) -> list[tuple[int, int]]:
+        return [(run, i) for run, rows in enumerate(self.rows) for i, row in enumerate(rows) if row.state in states]
+
+    @precondition(lambda self: self._in(*LIVE))
+    @rule(pick=st.integers(0, 99))
+    def lose(self, pick: int) -> None:
+        live = self._in(*LIVE)
+        self.move(*live[pick % len(live)], "uncertain")
+
+    @precondition(lambda self: self._in(CallState.UNCERTAIN))
+    @rule(pick=st.integers(0, 99), placed=st.booleans(), how=st.sampled_from(["void", "refused"]))
+    def redial_in_vain(self, pick: int, placed: bool, how: str) -> None:
+        in_doubt = self._in(CallState.UNCERTAIN)
+        which = in_doubt[pick % len(in_doubt)]
+        self.redial(*which)
+        if placed:
+            self.move(*which, "placed")
+        self.move(*which, how)
 
     @rule(index=PICKS)
     def want_no_call(self, index: int) -> None:
@@ -217,9 +276,10 @@ class JournalMachine(RuleBasedStateMachine):
             found = {attempt.index: attempt for attempt in self.do(record.unfinished())}
             for index, row in enumerate(rows):
                 if row.state in (CallState.DIALING, CallState.PLACED, CallState.ENDED, CallState.UNCERTAIN):
-                    row.attempt = found.pop(index)
-                    assert (row.attempt.state, row.attempt.ordinal) == (row.state, row.ordinal)
-                    assert row.attempt.withdrawing == row.withdrawing
+                    assert row.latest is not None
+                    ordinal, row.latest.attempt = row.latest.attempt.ordinal, found.pop(index)
+                    assert (row.latest.attempt.state, row.latest.attempt.ordinal) == (row.state, ordinal)
+                    assert row.latest.attempt.withdrawing == row.latest.withdrawing
             assert not found
 
     @invariant()
@@ -231,6 +291,8 @@ class JournalMachine(RuleBasedStateMachine):
             }
             seen = self.journal.result(record.id)
             assert [result.status for result in seen.results] == [SHOWN[row.state] for row in rows]
+            errors = [row.error for row in rows]
+            assert [None if result.status is CallStatus.SKIPPED else result.error for result in seen.results] == errors
             assert seen.stats.in_progress == sum(SHOWN[row.state] is CallStatus.IN_PROGRESS for row in rows)
 
     @invariant()
@@ -251,6 +313,14 @@ class JournalMachine(RuleBasedStateMachine):
                 told[event.index].append(event.kind)
             assert told == [_since_the_dial(row.told) if row.state in LIVE else [] for row in rows]
             assert len(list(self.journal.line_times(record.id))) == sum(row.state in OFF_THE_LINE for row in rows)
+
+    @invariant()
+    def who_may_have_been_rung_is_not_about_to_be_dialled(self) -> None:
+        sql = """
+            SELECT * FROM rows JOIN attempts ON attempts.run_id = rows.run_id AND attempts.idx = rows.idx
+            WHERE rows.state IN ('pending', 'refused') AND attempts.state = 'uncertain'
+        """
+        assert self.journal._reader.fetch(sql) == []
 
     @invariant()
     def nobody_is_on_two_lines_unless_one_was_adopted(self) -> None:

@@ -145,7 +145,7 @@ def test_a_journal_of_a_newer_version_is_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version = 99")
     assert _opening(path) == (
-        f"The journal {path} comes from a newer concierge-calls (its schema is 99, this one knows 2); "
+        f"The journal {path} comes from a newer concierge-calls (its schema is 99, this one knows 3); "
         "upgrade concierge-calls, or set CONCIERGE_STATE_DIR to another folder."
     )
 

@@ -233,14 +233,62 @@ def test_a_claim_that_is_cancelled_while_it_is_made_is_taken_back(journal: Journ
         reached.wait()
         claiming = asyncio.ensure_future(record.claim(redial_after=None))
         await asyncio.sleep(0)
-        reached, second, committed = _busy(journal)
+        reached, second, _ = _busy(journal)
         first.set()
         reached.wait()  # the claim is made, and not yet committed
         claiming.cancel()
-        await asyncio.wait({claiming})
+        await asyncio.sleep(0)
+        claiming.cancel()  # whoever asks twice does not have it sooner
         second.set()
-        committed.result()
-        assert (await record.counts())[CallState.PENDING] == 1
+        await asyncio.wait({claiming})
+        assert claiming.cancelled()
+        assert [(row.kind, row.index) for row in record.history()[1:]] == [
+            (EventKind.CALL_DIALING, 0),
+            (EventKind.CALL_PENDING, 0),
+        ]
+
+    asyncio.run(run())
+
+
+def test_a_claim_that_fails_while_it_is_cancelled_leaves_nothing_to_take_back(
+    journal: Journal, new_run: Callable[..., Any], asked: Callable[..., CallRequest]
+) -> None:
+    async def run() -> None:
+        draft = await journal.draft(new_run())
+        await draft.add([asked(0)])
+        reached, first, _ = _busy(journal)
+        reached.wait()
+        claiming = asyncio.ensure_future(draft.claim(redial_after=None))
+        await asyncio.sleep(0)
+        reached, second, _ = _busy(journal)
+        first.set()
+        reached.wait()  # a draft dials nobody, so the claim has failed; that is told when the group is committed
+        claiming.cancel()
+        second.set()
+        await asyncio.wait({claiming})
+        assert claiming.cancelled()
+        assert (await draft.counts())[CallState.PENDING] == 1
+
+    asyncio.run(run())
+
+
+def test_a_claim_that_is_cancelled_while_the_journal_is_closed_is_told_so(journal: Journal, begin: Begin) -> None:
+    async def run() -> None:
+        record = await begin(journal, 1)
+        reached, first, _ = _busy(journal)
+        reached.wait()
+        claiming = asyncio.ensure_future(record.claim(redial_after=None))
+        await asyncio.sleep(0)
+        reached, second, _ = _busy(journal)
+        first.set()
+        reached.wait()
+        claiming.cancel()
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(asyncio.to_thread(journal._writer.close))
+        await asyncio.sleep(0)
+        second.set()
+        await asyncio.wait({claiming, closing})
+        assert claiming.cancelled()
 
     asyncio.run(run())
 
