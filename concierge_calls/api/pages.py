@@ -43,6 +43,7 @@ def _home(service: Service) -> str:
 
 def _run(service: Service, run_id: str, first: int) -> str:
     journal = service.journal
+    seq = journal.latest(run_id)  # before the rest, so that what comes meanwhile is told
     result = journal.begun(run_id)
     if result is None:
         raise Problem(404, "There is no such run.")
@@ -53,6 +54,7 @@ def _run(service: Service, run_id: str, first: int) -> str:
         report.summary(result, journal.line_times(run_id), worked_on=goes_on),
         journal.live(run_id),
         first=first,
+        seq=seq,
         goes_on=goes_on,
         recordings=f"{PREFIX}/runs/{run_id}/results/{{index}}/recording",
         version=__version__,

@@ -69,10 +69,13 @@ async def run_events(
     last_event_id: Annotated[
         str | None, Header(alias="Last-Event-ID", description="The `seq` of the last event that was seen.")
     ] = None,
+    after_seq: Annotated[
+        int, Query(alias="after", ge=0, description="The same, for whoever cannot send that header.")
+    ] = 0,
 ) -> Response:
     """Stream a run's events, those that were and then those that come; the stream ends with the run."""
     _known(service, run_id)
-    after = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdecimal() else 0
+    after = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdecimal() else after_seq
     after = min(after, LARGEST_SEQ)
     if not events.goes_on(service, run_id) and not service.journal.history(run_id, after, 1):
         return Response(status_code=204)  # which ends a browser's reconnecting

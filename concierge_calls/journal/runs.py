@@ -218,6 +218,11 @@ class Journal:
         """What happened in the run after the event with this number, oldest first."""
         return self._reader.history(run_id, after, limit)
 
+    def latest(self, run_id: str) -> int:
+        """The number of the run's latest event; 0 where nothing has happened yet."""
+        found = self._reader.fetch("SELECT max(seq) AS seq FROM history WHERE run_id = ?", run_id)
+        return found[0]["seq"] or 0
+
     def live(self, run_id: str) -> Iterator[CallEvent]:
         """What has happened to each call that is not settled yet since it was last dialled, oldest first."""
         return live_events(self._reader, run_id)

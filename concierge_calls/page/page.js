@@ -185,7 +185,7 @@ async function renew() {
     else if (!same(old, part)) old.replaceWith(part);
   });
   const again = (node) => node.id === focused || node.getAttribute("href") === focused;
-  if (focused && document.activeElement === document.body) [...shown.querySelectorAll("a, button")].find(again)?.focus({ preventScroll: true });
+  if (focused && document.activeElement === document.body) [...shown.querySelectorAll("[id], [href]")].find(again)?.focus({ preventScroll: true });
   buttons();
   return fresh.dataset.goesOn === "yes";
 }
@@ -193,7 +193,7 @@ async function renew() {
 function watch(run) {
   let due = false;
   let busy = false;
-  const events = new EventSource(`/api/v1/runs/${encodeURIComponent(run)}/events`);
+  const events = new EventSource(`/api/v1/runs/${encodeURIComponent(run)}/events?after=${shown.dataset.seq}`);
   const look = async () => {
     if (busy) return void (due = true);
     busy = true;

@@ -55,20 +55,23 @@ def live_page(
     live: Iterable[CallEvent],
     *,
     first: int,
+    seq: int,
     goes_on: bool,
     recordings: str,
     version: str,
 ) -> str:
     """Return one run's page, with the rows from the index `first` on told whole.
 
-    `said` are its closing sentences, `live` the events of its calls that are not settled; `recordings` is the address
-    of a recording with `{index}` in it.
+    `said` are its closing sentences, `seq` is the number of its latest event, `live` are the events of its calls that
+    are not settled; `recordings` is the address of a recording with `{index}` in it.
     """
     shown = result.results[first : first + ROWS]
     facts = run_facts(result, spans, said, shown, live=live, recordings=recordings)
     before = max(0, first - ROWS) if first else None
     after = first + ROWS if first + ROWS < result.stats.total else None
-    return _rendered("live.html", facts | {"goes_on": goes_on, "before": before, "after": after, "version": version})
+    return _rendered(
+        "live.html", facts | {"goes_on": goes_on, "seq": seq, "before": before, "after": after, "version": version}
+    )
 
 
 def _rendered(name: str, facts: Mapping[str, Any]) -> str:

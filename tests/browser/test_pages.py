@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Served, Vapi, serve, standing, vapi
+from tests.api.conftest import Served, Vapi, encoded, serve, standing, vapi
 
 __all__ = ["serve", "standing", "vapi"]
 
@@ -107,7 +107,12 @@ def test_nothing_serious_is_in_the_way_of_a_screen_reader_and_nothing_is_wider_t
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     server = serve()
-    run = server.begin({**_body(), "serviceNeeded": "plumbing"})
+    file = {
+        "fileName": f"{'google_maps_export_' * 5}.csv",
+        "contentBase64": encoded(_table()),
+        "serviceNeeded": "plumbing",
+    }
+    run = str(server.post("/runs", file).json()["runId"])
     server.finished(run)
     context = browser.new_context(viewport={"width": width, "height": 844}, bypass_csp=True)
     page = context.new_page()
@@ -120,6 +125,6 @@ def test_nothing_serious_is_in_the_way_of_a_screen_reader_and_nothing_is_wider_t
     context.close()
 
 
-def _body() -> dict[str, Any]:
-    rows = [f"+1864555{line:04}" for line in (100, 111, 122, 133, 155, 166, 177)]
-    return {"providers": [{"name": f"Provider {phone[-4:]}", "phone": phone} for phone in rows]}
+def _table() -> str:
+    ends = (100, 111, 122, 133, 155, 166, 177)
+    return "name,phone\n" + "".join(f"{'Provider' * 10}{end},+1864555{end:04}\n" for end in ends)
