@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from concierge_calls.errors import KeyInUse, NoSuchRun
-from concierge_calls.journal import drafts, figures, guards, transitions
+from concierge_calls.journal import drafts, figures, guards, wishes
 from concierge_calls.journal.entries import (
     SYSTEM_CLOCK,
     Clock,
@@ -278,7 +278,7 @@ class Journal:
 
     async def add_do_not_call(self, number: str, note: str = "") -> None:
         """Keep that the number is not to be called."""
-        await self._writer.write(partial(transitions.do_not_call, number=number, note=note, now=self._clock.now()))
+        await self._writer.write(partial(wishes.do_not_call, number=number, note=note, now=self._clock.now()))
 
     async def remove_do_not_call(self, number: str) -> bool:
         """Have the number called again; whether it was kept at all."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from concierge_calls.errors import IllegalTransition
-from concierge_calls.journal import doubts, guards, starts
+from concierge_calls.journal import doubts, guards, starts, wishes
 from concierge_calls.journal.entries import Attempt, Claim, HistoryRow
 from concierge_calls.journal.rows import (
     dump,
@@ -107,7 +107,7 @@ def ended(
 ) -> HistoryRow:
     """Keep what is known of a call that is over, and the wish not to be called again, and give its number free."""
     _keep_body(db, attempt, body)
-    _keep_wish(db, attempt, outcome, now)
+    wishes.keep(db, attempt, outcome, now)
     known = _known(outcome)._replace(status=None)
     return _move(db, attempt, (CallState.PLACED,), CallState.ENDED, now, known)
 
@@ -117,19 +117,8 @@ def settled(
 ) -> HistoryRow:
     """Keep the final result, and the wish not to be called again."""
     _keep_body(db, attempt, body)
-    _keep_wish(db, attempt, result, now)
+    wishes.keep(db, attempt, result, now)
     return _move(db, attempt, (CallState.ENDED,), CallState.SETTLED, now, _known(result))
-
-
-def _keep_wish(db: sqlite3.Connection, attempt: Attempt, known: CallOutcome, now: datetime) -> None:
-    if _asked_not_to_be_called(known.analysis.structured_data):
-        do_not_call(db, _number(attempt.asked), f"asked so on the phone, in run {attempt.run_id}", now)
-
-
-def _asked_not_to_be_called(data: Mapping[str, Any]) -> bool:
-    # A user's own assistant may bring back several outputs, each an object of its own.
-    parts = (data, *(part for part in data.values() if isinstance(part, Mapping)))
-    return any(part.get("do_not_call") is True for part in parts)
 
 
 def refused(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now: datetime) -> HistoryRow:
@@ -160,12 +149,6 @@ def unfinished(db: sqlite3.Connection, run_id: str) -> list[Attempt]:
     """
     rows = db.execute(sql, (run_id,)).fetchall()
     return [load_attempt(row, starts.failed(db, run_id, row["idx"])) for row in rows]
-
-
-def do_not_call(db: sqlite3.Connection, number: str, note: str, now: datetime) -> None:
-    """Keep that the number is not to be called; whoever said so first is remembered."""
-    sql = "INSERT OR IGNORE INTO do_not_call (number, since, note) VALUES (?, ?, ?)"
-    db.execute(sql, (number, to_text(now), dump(note)))
 
 
 def last_event(db: sqlite3.Connection) -> HistoryRow:

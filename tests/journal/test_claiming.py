@@ -213,6 +213,7 @@ def test_a_number_that_is_not_to_be_called_is_skipped(journal: Journal, begin: B
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("known_at_the_end", [False, True])
 @pytest.mark.parametrize("said", [{"do_not_call": True}, {"mood": "angry", "booking": {"do_not_call": True}}])
 def test_who_says_so_on_the_phone_is_not_called_again(
     journal: Journal,
@@ -220,12 +221,13 @@ def test_who_says_so_on_the_phone_is_not_called_again(
     outcome: Callable[..., CallOutcome],
     result: Callable[..., CallResult],
     said: dict[str, object],
+    known_at_the_end: bool,
 ) -> None:
     async def run() -> None:
         record = await begin(journal, 1)
         attempt = await _called(record, CallState.PLACED)
-        await record.ended(attempt, outcome(**said))
-        assert journal.do_not_call(NUMBER) is None
+        await record.ended(attempt, outcome(**said) if known_at_the_end else outcome())
+        assert journal.do_not_call(NUMBER) == (WHEN if known_at_the_end else None)
         await record.settled(attempt, result(attempt.asked, **said))
         assert journal.do_not_call(NUMBER) == WHEN
         (entry,) = journal.list_do_not_call()
