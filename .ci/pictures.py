@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from concierge_calls import report
+from concierge_calls.beginning import drafted
 from concierge_calls.cli.closing import show_standings
 from concierge_calls.display import Column, Display
 from concierge_calls.display.board import Board
@@ -23,7 +24,6 @@ from concierge_calls.draft import Order
 from concierge_calls.models import CallEvent, RunResult
 from concierge_calls.providers import read
 from concierge_calls.ranking import heard
-from concierge_calls.run import drafted
 from concierge_calls.settings.loading import load
 
 TOP = Path(__file__).resolve().parent.parent
