@@ -17,6 +17,7 @@ import pytest
 FIRST = "+18645550100"
 ROWS = ("Blue Ridge,(864) 555-0100,plumbing", "Reedy River,(864) 555-0115,plumbing", "Haywood,864-555-0126,plumbing")
 ONCE = {"+18645550100": 1, "+18645550115": 1, "+18645550126": 1}
+MANY = tuple(f"Provider {line},864-555-0{line},plumbing" for line in range(100, 200, 10))  # each has much to say
 Mount = Callable[[str], Path]
 
 
@@ -64,16 +65,17 @@ def test_a_disk_that_fills_up_stops_the_dialling_and_the_document_comes_out(
     film = disk / "film.mp4"
     vapi.options.stuck = {FIRST: "in-progress"}
     target = str(disk / "doc.json") if place == "disk" else place
-    running = command.start("batch", providers(*ROWS), "-v", "--max-concurrent", "1", "-o", target)
+    running = command.start("batch", providers(*MANY), "-v", "--max-concurrent", "1", "-o", target)
     running.until("call.in_progress")
     fill(film)
     vapi.hang_up(FIRST)
     full = running.finish()
     document = full.document if full.out else json.loads(Path(target).read_text())
 
-    # What the journal itself has left free may do for the small commits of one more call.
+    # What the journal itself has left free may do for the commits of some more calls, but not of all.
     called = [status for status in statuses(document) if status != "pending"]
-    assert (full.code, called) in ((5, ["completed"]), (5, ["completed", "no_answer"]))
+    assert (full.code, set(called)) == (5, {"completed"})
+    assert len(called) < len(MANY)
     assert document["results"][0]["transcript"]
     assert (
         "The disk that holds the journal is full, so nobody else was dialled; the calls on the line were followed to"
@@ -85,8 +87,8 @@ def test_a_disk_that_fills_up_stops_the_dialling_and_the_document_comes_out(
     film.unlink()
     resumed = command("resume", "-o", "-")
 
-    assert (resumed.code, statuses(resumed.document)) == (0, ["completed", "no_answer", "busy"])
-    assert vapi.rang == ONCE
+    assert (resumed.code, statuses(resumed.document)) == (0, ["completed"] * len(MANY))
+    assert (len(vapi.rang), set(vapi.rang.values())) == (len(MANY), {1})
 
 
 def test_a_disk_without_room_for_the_results_has_nobody_dialled_and_keeps_no_run(
