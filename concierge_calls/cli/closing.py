@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from concierge_calls import report
@@ -50,39 +50,37 @@ async def conclude(
     From then on nothing stops the run any more, as the `stopper` is told. Raises RunInterrupted when the journal cannot
     be read any more.
     """
+    with _readable(result.run.id):
+        code = report.exit_code(result, interrupted=stopper.was_asked)
+        if output.is_on_terminal:
+            await asyncio.to_thread(screen.close)  # the document takes the table's place
+        written = _write(result, output, screen)  # before a terminal that stands still can keep it from being written
+        final = code if written else max(code, 3)
+        stopper.let_end(final)
+        if written:
+            published()
+        await asyncio.to_thread(screen.close)
+        if verbosity > Verbosity.QUIET:
+            show_standings(result, screen)
+        if verbosity > Verbosity.QUIET or code in (4, 5):
+            screen.say(*report.summary(result, line_times))
+        if (
+            written
+            and not output.is_stdout
+            and (verbosity > Verbosity.QUIET or code in (4, 5) or output.was_chosen_by_us)
+        ):
+            screen.say(f"The document is in {output.target}")
+        return final
+
+
+@contextmanager
+def _readable(run_id: str) -> Iterator[None]:
     try:
-        return await _conclude(result, line_times, output, screen, verbosity, published, stopper)
+        yield
     except JournalError as error:  # people were called, so this is not the exit code for wrong use
         raise RunInterrupted(
-            f"{error.message} Whoever was called is in it; to have it written: concierge-calls resume {result.run.id}"
+            f"{error.message} Whoever was called is in it; to have it written: concierge-calls resume {run_id}"
         ) from error
-
-
-async def _conclude(
-    result: RunResult,
-    line_times: Iterable[float],
-    output: Output,
-    screen: Display,
-    verbosity: Verbosity,
-    published: Callable[[], object],
-    stopper: Stopper,
-) -> int:
-    code = report.exit_code(result, interrupted=stopper.was_asked)
-    if output.is_on_terminal:
-        await asyncio.to_thread(screen.close)  # the document takes the table's place
-    written = _write(result, output, screen)  # before a terminal that stands still can keep it from being written
-    final = code if written else max(code, 3)
-    stopper.let_end(final)
-    if written:
-        published()
-    await asyncio.to_thread(screen.close)
-    if verbosity > Verbosity.QUIET:
-        show_standings(result, screen)
-    if verbosity > Verbosity.QUIET or code in (4, 5):
-        screen.say(*report.summary(result, line_times))
-    if written and not output.is_stdout and (verbosity > Verbosity.QUIET or code in (4, 5) or output.was_chosen_by_us):
-        screen.say(f"The document is in {output.target}")
-    return final
 
 
 def show_standings(result: RunResult, screen: Display) -> None:

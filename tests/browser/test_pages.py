@@ -74,6 +74,7 @@ def test_a_wrong_token_is_said_and_lets_nobody_in(tab: Any, serve: Serve, vapi: 
     tab.fill("input[name=token]", "wrong")
     tab.get_by_role("button", name="Enter").click()
     tab.get_by_role("alert").get_by_text("This is not the server's CONCIERGE_API_TOKEN.").wait_for()
+    assert tab.locator("#order").count() == 0
 
 
 def test_a_file_that_cannot_be_used_is_said(tab: Any, serve: Serve, vapi: Vapi, tmp_path: Path) -> None:
