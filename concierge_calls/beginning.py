@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from concierge_calls import routing
 from concierge_calls.draft import Order
 from concierge_calls.exchange import Exchange
 from concierge_calls.journal import Journal
+from concierge_calls.routing import Route
 from concierge_calls.run import Run
 
 if TYPE_CHECKING:
@@ -22,19 +23,26 @@ async def drafted(order: Order, settings: Settings) -> AsyncIterator[Run]:
 
     Raises UsageError, SettingsError, ProvidersFileError and JournalError, each before anybody is dialled.
     """
-    route = _route(order, settings)
+    routes = _routes(order, settings)
     with Journal(settings.journal_path(simulated=order.simulate)) as journal:
-        async with drafted_in(journal, order, settings, route=route) as run:
+        async with drafted_in(journal, order, settings, routes=routes) as run:
             yield run
 
 
 @asynccontextmanager
 async def drafted_in(
-    journal: Journal, order: Order, settings: Settings, *, exchange: Exchange | None = None, route: str | None = None
+    journal: Journal,
+    order: Order,
+    settings: Settings,
+    *,
+    exchange: Exchange | None = None,
+    routes: Sequence[Route] = (),
 ) -> AsyncIterator[Run]:
     """Do the same in a journal that is open, and which other runs may share."""
-    record = await journal.draft(order.new_run(settings, route or _route(order, settings)))
+    routes = routes or _routes(order, settings)
+    record = await journal.draft(order.new_run(settings, routes[0]))
     run = Run(journal, record, settings, order, exchange=exchange)
+    run.ways.routes = routes
     try:
         await run.plan()
         yield run
@@ -44,8 +52,10 @@ async def drafted_in(
         record.close()
 
 
-def _route(order: Order, settings: Settings) -> str:
-    route = routing.decide(settings.via, typed=order.via_typed, simulate=order.simulate)
-    if not (order.simulate or order.dry_run):
+def _routes(order: Order, settings: Settings) -> Sequence[Route]:
+    routes = routing.decide(
+        settings.via, typed=order.via_typed, simulate=order.simulate, enabled=settings.kestra_enabled
+    )
+    if Route.KESTRA not in routes and not (order.simulate or order.dry_run):
         settings.needed()
-    return route.value
+    return routes

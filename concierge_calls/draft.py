@@ -34,7 +34,16 @@ API = "api"  # the same, by HTTP
 CHUNK = 500  # rows of a file that are held, and written, at once
 
 # The settings that still hold when a run is taken up again, whatever the environment says then.
-KEPT = ("phone_number_id", "assistant_id", "start_interval", "call_timeout", "analysis_timeout", "record")
+KEPT = (
+    "phone_number_id",
+    "assistant_id",
+    "start_interval",
+    "call_timeout",
+    "analysis_timeout",
+    "record",
+    "kestra_flow",
+    "kestra_namespace",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,11 @@ ConciergeError                     exit code 2 unless a class says otherwise
 ├── RunRefused                     exit code 4: the account, the key, the number, the assistant or our request
 ├── NobodyDialled                  the run was told to stop before its first dial
 ├── RunInterrupted                 exit code 5
+├── KestraError                    Kestra, as the way that a run's calls go
+│   ├── KestraUnreachable          it was not answered; nothing is known of what became of it
+│   ├── KestraRefused              it was answered with no
+│   ├── KestraNotStarted           certainly no execution was started, so nobody is called
+│   └── KestraInDoubt              exit code 5: an execution may have been started
 └── PlacementError                 one call was not placed, or may not have been
     ├── NumberRefused              certainly nobody's phone rang, and it is this number's own fault
     ├── AccountRefused             certainly nobody's phone rang, and every other call would end so
@@ -129,6 +134,33 @@ class NobodyDialled(ConciergeError):
 
 class RunInterrupted(ConciergeError):
     """The run was interrupted; finish it with: concierge-calls resume."""
+
+    exit_code = 5
+
+
+class KestraError(ConciergeError):
+    """Kestra cannot take the run; see: concierge-calls kestra check."""
+
+
+class KestraUnreachable(KestraError):
+    """Kestra is out of reach; check the network and KESTRA_URL, then run the same command again."""
+
+
+class KestraRefused(KestraError):
+    """Kestra refused what it was asked for; see what is missing with: concierge-calls kestra check."""
+
+    def __init__(self, message: str | None = None, status: int = 0) -> None:
+        """Take the sentence and the HTTP status of the refusal, 0 where the answer itself is none that can be used."""
+        super().__init__(message)
+        self.status = status
+
+
+class KestraNotStarted(KestraError):
+    """Kestra did not start the run, so nobody is called; mend what is in the way, then run the same command again."""
+
+
+class KestraInDoubt(KestraError):
+    """Kestra's reply was lost, so it may have started the run; look for it with: concierge-calls resume."""
 
     exit_code = 5
 

@@ -13,6 +13,7 @@ from concierge_calls.journal import Attempt, Journal, LeftOver, RunRecord
 from concierge_calls.journals import journals, no_such_run, settings_of
 from concierge_calls.looking import refuse_if_held
 from concierge_calls.models import CallState, RunResult
+from concierge_calls.routing import Route
 from concierge_calls.run import Run
 
 OLD = timedelta(hours=24)  # what somebody wanted so long ago they may not want any more
@@ -51,6 +52,7 @@ async def continued(
             settings, allow_redial = settings_of(journal, record.id)
             order = Order(rows=(), source=known.run.source, allow_redial=allow_redial, hang_up=hang_up)
             run = Run(journal, record, settings, order, begun=True)
+            run.ways.routes = (Route(known.run.via),)
             run.again = await _in_doubt(journal, record, numbers)
             run.dials = run.dials and (run_id is not None or not is_old(known))
             yield run
@@ -68,11 +70,13 @@ def left_over(*, but: str | None) -> list[LeftOver]:
 async def continued_in(journal: Journal, run_id: str, exchange: Exchange) -> AsyncIterator[Run]:
     """Take up this run of a journal that is open, with what it shares there; raises NoSuchRun and RunLocked."""
     settings, allow_redial = settings_of(journal, run_id)
-    source = journal.result(run_id).run.source
-    order = Order(rows=(), source=source, allow_redial=allow_redial, simulate=exchange.simulate)
+    known = journal.result(run_id).run
+    order = Order(rows=(), source=known.source, allow_redial=allow_redial, simulate=exchange.simulate)
     record = await journal.open_run(run_id)
     try:
-        yield Run(journal, record, settings, order, begun=True, exchange=exchange)
+        run = Run(journal, record, settings, order, begun=True, exchange=exchange)
+        run.ways.routes = (Route(known.via),)
+        yield run
     finally:
         record.close()
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from concierge_calls.errors import UsageError
+from concierge_calls.errors import KestraRefused, RunRefused, UsageError
 
 if TYPE_CHECKING:
+    from concierge_calls.kestra.handing import Terms
+    from concierge_calls.kestra.server import Ready
     from concierge_calls.settings.loading import Settings
     from concierge_calls.vapi.backend import VapiBackend
     from concierge_calls.vapi.client import VapiClient
 
+FORBIDDEN = (401, 403)
 SIMULATED_SPEED = 30.0
 SIMULATED_NUMBER = "00000000-0000-4000-8000-000000000555"
 
@@ -23,19 +27,70 @@ class Route(StrEnum):
     """By which way a run's calls go to Vapi."""
 
     DIRECT = "direct"
+    KESTRA = "kestra"
 
 
-def decide(via: str, *, typed: bool, simulate: bool) -> Route:
-    """Return the route for what was asked; raises UsageError for one that cannot be taken.
+def decide(via: str, *, typed: bool, simulate: bool, enabled: bool) -> tuple[Route, ...]:
+    """Return the routes that a run may take, the first that it can; raises UsageError for one that cannot be taken.
 
-    A simulated run is always direct, whatever is set; only typing the contrary is an error. `auto` takes Kestra
-    where one is enabled, and this version knows none.
+    A simulated run is always direct, whatever is set; only typing the contrary is an error. `auto` takes Kestra where
+    that is enabled, and is direct where it cannot take the run.
     """
-    if via != "kestra" or (simulate and not typed):
-        return Route.DIRECT
-    if simulate:
+    if simulate and typed and via == "kestra":
         raise UsageError("A simulated run is always direct: leave out --via kestra, or --simulate.")
-    raise UsageError("This version has no Kestra route: use --via direct, and unset CONCIERGE_VIA.")
+    if simulate or via == "direct" or (via == "auto" and not enabled):
+        return (Route.DIRECT,)
+    return (Route.KESTRA,) if via == "kestra" else (Route.KESTRA, Route.DIRECT)
+
+
+@asynccontextmanager
+async def kestra(settings: Settings, *, rows: int) -> AsyncIterator[Ready]:
+    """Open the way to Kestra for so many rows, once it is seen that it can take them.
+
+    Raises SettingsError and KestraError where it cannot, and RunRefused where it does not accept our credentials.
+    """
+    from concierge_calls.kestra.client import KestraClient
+    from concierge_calls.kestra.flow import FlowKind, Runner, RunnerKind
+    from concierge_calls.kestra.server import Size, ready
+
+    size = Size(
+        rows=rows,
+        limit=settings.max_concurrent,
+        call_timeout=settings.call_timeout,
+        analysis_timeout=settings.analysis_timeout,
+        start_interval=settings.start_interval,
+    )
+    runner = Runner(
+        kind=RunnerKind(settings.kestra_runner),
+        image=settings.kestra_image,
+        memory=settings.kestra_memory,
+        cpus=settings.kestra_cpus,
+    )
+    async with KestraClient(**settings.kestra_needed()) as client:
+        try:
+            server = await ready(client, FlowKind(settings.kestra_flow), size, runner)
+        except KestraRefused as error:
+            if error.status in FORBIDDEN:
+                raise RunRefused(f"{error.message} Nobody was dialled.") from error
+            raise
+        yield server
+
+
+def terms(settings: Settings, *, allow_redial: bool, redial_after: datetime | None) -> Terms:
+    """Return what a run keeps to that is handed over, and what each child is told."""
+    from concierge_calls.kestra.handing import Terms
+    from concierge_calls.kestra.order import Options
+
+    options = Options(
+        call_timeout=settings.call_timeout,
+        analysis_timeout=settings.analysis_timeout,
+        start_interval=settings.start_interval,
+        record=settings.record,
+        allow_redial=allow_redial,
+        assistant_id=settings.assistant_id,
+        phone_number_id=settings.phone_number_id,
+    )
+    return Terms(limit=settings.max_concurrent, options=options, redial_after=redial_after)
 
 
 @asynccontextmanager

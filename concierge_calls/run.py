@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from concierge_calls import routing
-from concierge_calls.backend import Backend, Identity
-from concierge_calls.caller import Caller, Rules
 from concierge_calls.draft import Order, write_down
-from concierge_calls.errors import IllegalTransition, JournalError, JournalFull, NobodyDialled, RunInterrupted
+from concierge_calls.errors import (
+    IllegalTransition,
+    JournalError,
+    JournalFull,
+    KestraNotStarted,
+    NobodyDialled,
+    RunInterrupted,
+)
 from concierge_calls.exchange import Exchange
 from concierge_calls.journal import Attempt, HistoryRow, Journal, Owner, RunRecord
-from concierge_calls.lines import Lines
 from concierge_calls.looking import check_again, look_at, look_for
 from concierge_calls.models import (
     CallEvent,
@@ -26,6 +29,8 @@ from concierge_calls.models import (
     RunResult,
 )
 from concierge_calls.observers import Observer, OnError, harmless
+from concierge_calls.stopping import Worker
+from concierge_calls.ways import Ways
 
 if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
@@ -41,7 +46,7 @@ FULL = (
 
 STOPPED = Reason("stopped", "The run was stopped for good before this provider was called.")
 
-OnCaller = Callable[[Caller], object]
+OnCaller = Callable[[Worker], object]
 
 
 class Run:
@@ -65,16 +70,14 @@ class Run:
         self._stopped = journal.stopped_for_good(record.id)
         self.dials = self._stopped is None  # those who are left to call, too
         self.again: Sequence[Attempt] = ()  # in doubt, and to be dialled once more unless they are found
-        self.identity: Identity | None = None  # who calls, once that is known
         self.warnings: list[str] = []  # what is worth a look before anybody is dialled
         self._journal = journal
         self._record = record
         self.settings = settings
         self._order = order
-        self._exchange = exchange
-        self._backend: Backend | None = None
-        self._caller: Caller | None = None
-        self._hang_up = order.hang_up
+        self.ways = Ways(record, settings, order, exchange)
+        self._caller: Worker | None = None
+        self._hang_up = False  # whoever stopped it said so
 
     @property
     def id(self) -> str:
@@ -111,15 +114,21 @@ class Run:
     async def connected(self) -> AsyncIterator[None]:
         """Open the way to those who are called and read what can be read before the first dial.
 
-        Where nobody is left to call, nobody is asked. Raises BackendUnreachable and RunRefused, and UsageError for a
-        number that is to be dialled again and is on the line in another run.
+        Where nobody is left to call, nobody is asked. Raises BackendUnreachable, KestraError and RunRefused, and
+        UsageError for a number that is to be dialled again and is on the line in another run.
         """
-        if not self._asks_vapi():
+        if not self._asks_anybody():
             yield
             return
-        async with self._way() as backend:
-            self.identity = await backend.check()
-            self._backend = backend
+        async with AsyncExitStack() as stack:
+            handed_over = await self._handed_over() if self.begun else []
+            await self.ways.open(
+                stack,
+                rows=self._left + len(handed_over) if self.dials else 0,
+                handed_over=bool(handed_over),
+                again=bool(self.again),
+            )
+            self.warnings += [self.ways.instead] if self.ways.instead else []
             await check_again(self._journal, self.id, self.again, self._look_at)
             yield
 
@@ -128,21 +137,28 @@ class Run:
     ) -> RunResult:
         """Call everybody, while connected, and return the result; `on_caller` is handed who can be told to stop.
 
-        Raises NobodyDialled when it was told so before the first dial, and then no run is kept; JournalFull when there
-        is too little room on the disk for the results; RunInterrupted when it filled up since, or when the journal
-        cannot be written any more. Until then nothing of a run that was begun before has changed.
+        Raises NobodyDialled when it was told so before the first dial, and KestraNotStarted when Kestra would not begin
+        after all: then no run is kept, unless its id was promised. Raises JournalFull when there is too little room on
+        the disk for the results; RunInterrupted when it filled up since, or when the journal cannot be written any
+        more. Until then nothing of a run that was begun before has changed.
         """
         observer = harmless(observer)
-        if self._backend is None:
+        if not self.ways.are_open:
             await self._begin(observer)  # everybody is skipped
             await self._finish(None, observer)
             return self.result()
         await self._record.keep_room(self.settings.max_concurrent)
-        await self._look(self._backend, observer)
-        self._caller = caller = self._new_caller(self._backend, observer, on_error)
+        await self._look(observer)
+        self._caller = caller = self._worker(observer, on_error)
         on_caller(caller)  # from here on whoever is told to stop leaves a run that can be resumed
         fresh = await self._begin(observer)
-        await _kept(caller.call_all())
+        try:
+            await _kept(caller.call_all())
+        except KestraNotStarted as error:
+            self.begun = not fresh or self._is_promised
+            if self.begun:
+                await _kept(self._finish(Reason("kestra_not_started", error.message) if fresh else None, observer))
+            raise
         full = self._record.lacks_room
         if fresh and not self._is_promised and (caller.interrupted or full) and not await self._record.has_dialled():
             self.begun = False
@@ -178,51 +194,44 @@ class Run:
         """Return how many rows are in each state."""
         return await self._record.counts()
 
-    def _asks_vapi(self) -> bool:
+    @property
+    def _left(self) -> int:
         stats = self.result().stats
-        left = stats.pending + stats.not_called if self.dials else 0
-        return bool(left or (self.begun and (stats.in_progress or stats.uncertain)))
+        return stats.pending + stats.not_called if self.dials else 0
 
-    async def _look(self, backend: Backend, observer: Observer) -> None:
+    async def handed_over(self) -> int:
+        """Return of how many rows an execution at Kestra may still tell what became of them."""
+        return sum(attempt.state is CallState.DIALING for attempt in await self._handed_over())
+
+    async def _handed_over(self) -> list[Attempt]:
+        handovers = self._record.handovers
+        return [each for handover in await handovers.open() for each in await handovers.attempts(handover)]
+
+    def _asks_anybody(self) -> bool:
+        stats = self.result().stats
+        return bool(self._left or (self.begun and (stats.in_progress or stats.uncertain)))
+
+    async def _look(self, observer: Observer) -> None:
         if not self.dials:
             self._record.dial_nobody()
-        if self.again:
+        if self.again and (backend := self.ways.backend) is not None:
             for row, attempt, placed in await look_for(self._record, self.again, backend):
                 self._tell(row, observer, request=attempt.asked, call_id=placed.call_id)
 
     async def _look_at(self, run_id: str) -> None:
-        if self._backend is not None:
-            await look_at(self._journal, run_id, self.settings, self._backend)
+        if (backend := self.ways.backend) is not None:
+            await look_at(self._journal, run_id, self.settings, backend)
 
     @property
     def _is_promised(self) -> bool:
         # Whoever asked by HTTP has been told its id, so it is kept though nobody was dialled yet.
         return self._order.owner is Owner.API
 
-    def _way(self) -> AbstractAsyncContextManager[Backend]:
-        if self._exchange is not None:
-            return nullcontext(self._exchange.backend(self.settings))
-        return routing.backend(self.settings, simulate=self._order.simulate)
-
-    def _new_caller(self, backend: Backend, observer: Observer, on_error: OnError | None) -> Caller:
-        most, shared = self.settings.max_concurrent, self._exchange
-        lines = Lines(most) if shared is None else shared.lines.share(most)
-        pace = None if shared is None else shared.pace
-        rules = self._rules()
-        caller = Caller(
-            self._record, backend, lines, rules, observer=observer, on_error=on_error, look=self._look_at, pace=pace
-        )
-        if self._stopped is not None:
-            caller.drain()
-        return caller
-
-    def _rules(self) -> Rules:
-        simulate = self._order.simulate
-        return Rules(
-            start_interval=0.0 if simulate else self.settings.start_interval,
-            redial_after=self._order.redial_after(self.settings),
-            hang_up=self._hang_up,
-        )
+    def _worker(self, observer: Observer, on_error: OnError | None) -> Worker:
+        worker = self.ways.worker(observer, on_error, self._look_at, dials=self.dials, again=bool(self.again))
+        if self.is_stopped:
+            worker.drain(hang_up=self._hang_up)
+        return worker
 
     async def _begin(self, observer: Observer) -> bool:
         if self.begun:

@@ -7,11 +7,12 @@ import logging
 from collections.abc import Coroutine
 from contextlib import suppress
 from enum import Enum, auto
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from concierge_calls.backend import Fault, Progress, Stage
 from concierge_calls.models import CallOutcome, CallStatus, Reason
 from concierge_calls.plain import count
+from concierge_calls.underway import Outlook
 
 LEAVING_LIMIT: Final = 10.0  # seconds for requests in flight when calls are left to a resume
 OFFLINE_LIMIT: Final = 15 * 60.0  # seconds in which nobody could be dialled and nobody was on the line
@@ -37,6 +38,31 @@ _CAME_TO: Final = {
     CallStatus.VOICEMAIL: Stage.IN_PROGRESS,
     CallStatus.COMPLETED: Stage.IN_PROGRESS,
 }
+
+
+class Worker(Protocol):
+    """Whoever works off a run: has everybody called who is left, and may be told to stop."""
+
+    @property
+    def stopped(self) -> Reason | None:
+        """The account's or our own fault that ended the dialling."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the dialling ended before everybody was called, and not for such a fault."""
+
+    @property
+    def underway(self) -> Outlook:
+        """The calls that are not settled, as they are now."""
+
+    async def call_all(self) -> None:
+        """Call everybody who is left to call; returns when each call is settled, or was left to `resume`."""
+
+    def drain(self, *, hang_up: bool = False) -> None:
+        """Dial nobody new; the calls on the line are followed to their end, or hung up if that or the rules say so."""
+
+    async def leave(self) -> None:
+        """Stop following too, and leave the calls to `resume`."""
 
 
 class Row:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
 from concierge_calls.backend import Backend, Placed
 from concierge_calls.journal import Attempt
@@ -84,6 +85,16 @@ class Search:
                 while self.found is None and not gives_up():
                     await self._sleep(seconds)
                     self.found = await self._look()
+
+
+class Outlook(Protocol):
+    """What is still awaited of a run's calls, and until when at the latest."""
+
+    def count(self, awaited: Awaited) -> int:
+        """Of how many calls this is awaited."""
+
+    def latest(self, awaited: Awaited) -> datetime | None:
+        """Until when at the latest this is awaited of any call, by this machine's clock, as far as that is known."""
 
 
 class Underway:

@@ -265,23 +265,37 @@ def test_a_run_that_is_left_over_is_named_with_whom_a_resume_would_also_call_or_
     )
 
 
+OTHERWISE = "Where it cannot take a run, the calls go directly to Vapi."
+SEE = "See whether it could take them: concierge-calls kestra check"
+
+
 @pytest.mark.parametrize(
     ("via", "enabled", "told"),
     [
         ("auto", False, []),
         ("direct", False, []),
-        (
-            "auto",
-            True,
-            [("warning", "This version has no Kestra route, so the calls go directly to Vapi. Unset KESTRA_ENABLED.")],
-        ),
-        ("kestra", True, [("wrong", "This version has no Kestra route: use --via direct, and unset CONCIERGE_VIA.")]),
+        ("auto", True, [("ok", f"Runs go by Kestra. {OTHERWISE} {SEE}")]),
+        ("kestra", False, [("ok", f"Runs go by Kestra. {SEE}")]),
+        ("direct", True, []),
     ],
 )
 def test_kestra_is_spoken_of_only_where_somebody_asks_for_it(
     via: str, enabled: bool, told: list[tuple[str, str]]
 ) -> None:
-    assert [(check.state.value, check.sentence) for check in house.kestra(via, enabled=enabled)] == told
+    found = house.kestra(via, enabled=enabled, has_address=True)
+    assert [(check.state.value, check.sentence) for check in found] == told
+
+
+@pytest.mark.parametrize(
+    ("via", "state", "so"),
+    [("auto", "warning", "the calls go directly to Vapi"), ("kestra", "wrong", "nobody can be called")],
+)
+def test_kestra_without_an_address_is_none(via: str, state: str, so: str) -> None:
+    [check] = house.kestra(via, enabled=True, has_address=False)
+    assert (check.state.value, check.sentence) == (
+        state,
+        f"Runs are to go by Kestra, and KESTRA_URL is not set, so {so}. Set it to Kestra's address.",
+    )
 
 
 def examined(patience: float = TEN) -> dict[str, tuple[str, str]]:

@@ -184,5 +184,5 @@ class HealthAnswer(Answer):
     lines_busy: int | None = None
     max_concurrent: int | None = None
     vapi: ReachAnswer | None = None
-    kestra: ReachAnswer | None = Field(default=None, description="Null where Kestra is not enabled.")
+    kestra: ReachAnswer | None = Field(default=None, description="Null where no run can go by Kestra.")
     route: str | None = Field(default=None, description="Which route a run would take.")

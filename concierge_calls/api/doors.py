@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -15,7 +17,8 @@ from concierge_calls.api.describing import CONTENT_POLICY, docs_page, problems
 from concierge_calls.api.guarding import COOKIE, bearer, is_known, is_same, session_of
 from concierge_calls.api.problems import Problem
 from concierge_calls.api.service import Service, TheService
-from concierge_calls.errors import BackendUnreachable, RunRefused
+from concierge_calls.errors import BackendUnreachable, KestraError, KestraUnreachable, RunRefused, SettingsError
+from concierge_calls.routing import Route
 
 SESSION_LASTS = 30 * 24 * 3600  # seconds
 TOLD = ("status-update", "end-of-call-report")
@@ -32,10 +35,12 @@ people = APIRouter(include_in_schema=False)
     responses={200: {"description": "The service is up.", "model": HealthAnswer}},
 )
 async def health(service: TheService, request: Request) -> Response:
-    """Say that the service is up; to whoever shows the token also whether Vapi is, and which route a run would take."""
+    """Say that the service is up; to whoever shows the token also whether Vapi and Kestra are, and a run's route."""
     if not is_known(request, service.token):
         return JSONResponse({"status": "ok"})
     settings, lines = service.settings, service.exchange.lines
+    routes = routing.decide(settings.via, typed=False, simulate=service.simulated, enabled=settings.kestra_enabled)
+    vapi, kestra = await asyncio.gather(_reach(service), _reach_kestra(service, routes))
     return JSONResponse(
         {
             "status": "ok",
@@ -44,9 +49,9 @@ async def health(service: TheService, request: Request) -> Response:
             "runs": len(service.runs),
             "linesBusy": lines.busy,
             "maxConcurrent": settings.max_concurrent,
-            "vapi": await _reach(service),
-            "kestra": None,
-            "route": routing.decide(settings.via, typed=False, simulate=service.simulated),
+            "vapi": vapi,
+            "kestra": kestra,
+            "route": routes[0] if kestra is None or kestra["message"] is None else routes[-1],
         }
     )
 
@@ -107,3 +112,15 @@ async def _reach(service: Service) -> dict[str, object]:
     except (BackendUnreachable, RunRefused) as error:
         return {"reachable": isinstance(error, RunRefused), "message": error.message}
     return {"reachable": True, "message": None}
+
+
+async def _reach_kestra(service: Service, routes: Sequence[Route]) -> dict[str, object] | None:
+    if service.simulated or (service.settings.kestra_url is None and Route.KESTRA not in routes):
+        return None
+    try:
+        async with routing.kestra(service.settings, rows=0):
+            return {"reachable": True, "message": None}
+    except (KestraUnreachable, SettingsError) as error:
+        return {"reachable": False, "message": error.message}
+    except (KestraError, RunRefused) as error:
+        return {"reachable": True, "message": error.message}

@@ -15,7 +15,7 @@ from concierge_calls.api.bodies import BatchBody, FileBody, ProviderBody, Wanted
 from concierge_calls.api.problems import Fault, bad_request
 from concierge_calls.api.service import Service
 from concierge_calls.draft import API, Order, rows_of
-from concierge_calls.errors import ConciergeError, UsageError
+from concierge_calls.errors import ConciergeError, SettingsError, UsageError
 from concierge_calls.journal import Owner, RequestKey
 from concierge_calls.models import SKIPPED_ON_PURPOSE, Provider, Reason
 from concierge_calls.phone import checked_region
@@ -138,8 +138,11 @@ def _settings(service: Service, body: Wanted, names: Names) -> Settings:
 def _wrong_route(service: Service, body: Wanted) -> Iterator[Fault]:
     try:
         if body.via is not None:
-            routing.decide(body.via, typed=True, simulate=service.simulated)
-    except UsageError as error:
+            enabled = service.settings.kestra_enabled
+            routing.decide(body.via, typed=True, simulate=service.simulated, enabled=enabled)
+        if body.via == "kestra":
+            service.settings.kestra_needed()
+    except (UsageError, SettingsError) as error:
         yield Fault(field="via", reason=error.message)
 
 

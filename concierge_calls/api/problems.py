@@ -14,6 +14,7 @@ from concierge_calls.errors import (
     BackendUnreachable,
     ConciergeError,
     JournalFull,
+    KestraError,
     KeyInUse,
     NoSuchRun,
     PhoneError,
@@ -21,6 +22,7 @@ from concierge_calls.errors import (
     ReadFailed,
     RunLocked,
     RunRefused,
+    SettingsError,
     UsageError,
 )
 
@@ -37,6 +39,8 @@ _STATUSES: Mapping[type[ConciergeError], int] = {
     PhoneError: 400,
     BackendUnreachable: 503,
     RunRefused: 503,
+    KestraError: 503,
+    SettingsError: 503,
     ReadFailed: 502,
     JournalFull: 507,
 }

@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from concierge_calls.api.problems import Problem
 from concierge_calls.beginning import drafted_in
-from concierge_calls.caller import Caller
 from concierge_calls.draft import Order
-from concierge_calls.errors import BackendUnreachable, ConciergeError, RunLocked, RunRefused
+from concierge_calls.errors import BackendUnreachable, ConciergeError, KestraError, RunLocked, RunRefused
 from concierge_calls.exchange import Exchange
 from concierge_calls.journal import Journal, Owner, RequestKey
 from concierge_calls.models import CallEvent, EventKind
@@ -19,11 +18,11 @@ from concierge_calls.plain import masked
 from concierge_calls.resuming import continued_in
 from concierge_calls.run import Run
 from concierge_calls.settings.loading import Settings
-from concierge_calls.stopping import LEAVING_LIMIT
+from concierge_calls.stopping import LEAVING_LIMIT, Worker
 
 MOST = 100  # runs that are worked on at once
 TAKES_UP = timedelta(hours=12)  # what began longer ago a server that starts leaves alone
-AGAIN = 30.0  # seconds until a run is tried once more that cannot be taken up, since Vapi is out of reach
+AGAIN = 30.0  # seconds until a run is tried once more that cannot be taken up, since Vapi or Kestra is out of reach
 LAST_WORDS = 5.0  # seconds for the runs to write down that they were left
 
 log = logging.getLogger("concierge_calls.api")
@@ -46,7 +45,7 @@ class Work:
         self.run: Run | None = None
         self.hang_up: bool | None = None  # not None: it is stopped for good
         self.task: asyncio.Task[None] | None = None
-        self._caller: Caller | None = None
+        self._caller: Worker | None = None
 
     def __repr__(self) -> str:
         return f"<Work on {self.begun.result() if self.is_promised else 'a draft'}, {self._caller!r}>"
@@ -69,7 +68,7 @@ class Work:
         if not self.begun.done():
             self.begun.set_result(run_id)
 
-    def found(self, caller: Caller) -> None:
+    def found(self, caller: Worker) -> None:
         """Take note of who can be told to stop."""
         self._caller = caller
 
@@ -218,7 +217,7 @@ class Runs:
             await run.start(work.tell, on_caller=work.found)
 
     async def _go_on(self, work: Work, run_id: str) -> None:
-        while not await self._went_on(work, run_id):  # noqa: ASYNC110 -- it is Vapi that is waited for
+        while not await self._went_on(work, run_id):  # noqa: ASYNC110 -- it is Vapi or Kestra that is waited for
             await asyncio.sleep(AGAIN)
 
     async def _went_on(self, work: Work, run_id: str) -> bool:
@@ -229,7 +228,7 @@ class Runs:
                 work.promise(run_id)
                 async with work.run.connected():
                     await work.run.start(work.tell, on_caller=work.found)
-        except (BackendUnreachable, RunRefused) as error:
+        except (BackendUnreachable, KestraError, RunRefused) as error:
             log.warning("Run %s cannot be taken up yet: %s", run_id, masked(error.message))
             return False
         except RunLocked:

@@ -55,11 +55,14 @@ class Prompt:
         if self._forecast is not None and self._run.simulated:
             self._screen.say("A simulator takes the calls: no phone rings.")
         elif self._forecast is not None and self._forecast.called:
-            self._screen.say(
-                *_caller(self._run), *_asked_for(self._run), *host(self._run.settings), *self._run.warnings
-            )
+            self._screen.say(*_caller(self._run), *_asked_for(self._run), *_host(self._run), *self._run.warnings)
             self._screen.say(*where(self._forecast), *limits(self._forecast))
         return not self._asked or await _answered_yes(self._screen)
+
+
+def _host(run: Run) -> Iterator[str]:
+    if run.ways.server is None:  # else its workers' own is what counts
+        yield from host(run.settings)
 
 
 def host(settings: Settings) -> Iterator[str]:
@@ -85,12 +88,17 @@ def forecast_of(run: Run) -> Forecast:
 
 
 def _caller(run: Run) -> Iterator[str]:
-    identity = run.identity or Identity()
+    recorded = "" if run.settings.record else "not "
+    if (server := run.ways.server) is not None:
+        where = f"Kestra {shown(server.server.version, LONGEST)} at {server.client.address}"
+        yield f"{where} has them called, with the key that its workers have; the calls are {recorded}recorded."
+        return
+    identity = run.ways.identity or Identity()
     number = f"…{identity.number[-4:]}" if identity.number else "the number that VAPI_PHONE_NUMBER_ID names"
     name = f" ({shown(identity.name, LONGEST)})" if identity.name else ""
     own = identity.assistant
     speaks = f"your assistant {shown(own, LONGEST)}" if own else "the tool's own assistant"
-    yield f"They see {number}{name} and hear {speaks}; the calls are {'' if run.settings.record else 'not '}recorded."
+    yield f"They see {number}{name} and hear {speaks}; the calls are {recorded}recorded."
     if run.settings.record and own:
         yield "That a call is recorded your assistant must say by itself; only the tool's own one does."
 

@@ -54,6 +54,11 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("for programs on this machine", "serve --port 8000"),
         ("for others, with CONCIERGE_API_TOKEN set", "serve --host 0.0.0.0"),
     ),
+    "kestra": (
+        ("could the server of KESTRA_URL run it?", "kestra check"),
+        ("put the flow there, for ten calls at once", "kestra deploy --max-concurrent 10"),
+        ("keep it in git", "kestra flow --dialect 2 > contact_providers.yaml"),
+    ),
     "simulator": (
         ("thirty times faster than life", "simulator --speed 30"),
         ("a bad day", "simulator --lose-replies 0.1 --lines 3 --rate-limit 60"),

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from concierge_calls import __version__
-from concierge_calls.cli import batch, doctor, forgetting, history, numbers, serve, simulator
+from concierge_calls.cli import batch, doctor, forgetting, history, kestra, kestra_child, numbers, serve, simulator
 from concierge_calls.cli.examples import with_examples
 from concierge_calls.errors import ConciergeError
 from concierge_calls.plain import masked
@@ -96,6 +96,14 @@ def _add(name: str, function: Callable[..., None], *, short: str, epilog: str | 
     app.command(name, help=with_examples(name, function), short_help=short, epilog=epilog)(_told(function))
 
 
+def _add_kestra() -> None:
+    commands = typer.Typer(no_args_is_help=True, help=with_examples("kestra", kestra.group))
+    for function in (kestra.deploy, kestra.flow, kestra.check):
+        commands.command(function.__name__)(_told(function))
+    commands.command("child", hidden=True)(_told(kestra_child.child))
+    app.add_typer(commands, name="kestra", short_help="Hand runs to a Kestra server: deploy, flow, check.")
+
+
 app.callback(help=with_examples("", _options))(_options)
 _add("batch", batch.batch, short="Call every provider in a file; the main job.")
 _add("call", batch.call, short="Call one provider.")
@@ -107,3 +115,4 @@ _add("forget", forgetting.forget, short="Erase what was said in a run, and by wh
 _add("do-not-call", numbers.do_not_call, short="List the numbers that are not to be called; add, remove.")
 _add("serve", serve.serve, short="Answer other programs over HTTP.")
 _add("simulator", simulator.simulator, short="Start a Vapi to try things on.", epilog=simulator.endings())
+_add_kestra()

@@ -10,7 +10,8 @@ from concierge_calls.cli.completion import every_run, unfinished_runs
 from concierge_calls.settings.fields import SETTINGS
 
 
-def _setting(name: str) -> str:
+def of_setting(name: str) -> str:
+    """Return the help of an option that stands for a setting."""
     known = SETTINGS[name]
     default = "" if known.default in (None, False) else f"; default {_shown(known.default)}"
     return f"{known.sentence} (env {known.variable}{default})"
@@ -59,18 +60,18 @@ RequestFile = Annotated[
 ]
 
 # Those with a setting of their own are taken as text: settings check them, and say in one way what is wrong.
-MaxConcurrent = Annotated[str | None, typer.Option("--max-concurrent", help=_setting("max_concurrent"), metavar="N")]
-StartInterval = Annotated[str | None, typer.Option("--start-interval", help=_setting("start_interval"), metavar="S")]
-CallTimeout = Annotated[str | None, typer.Option("--call-timeout", help=_setting("call_timeout"), metavar="S")]
+MaxConcurrent = Annotated[str | None, typer.Option("--max-concurrent", help=of_setting("max_concurrent"), metavar="N")]
+StartInterval = Annotated[str | None, typer.Option("--start-interval", help=of_setting("start_interval"), metavar="S")]
+CallTimeout = Annotated[str | None, typer.Option("--call-timeout", help=of_setting("call_timeout"), metavar="S")]
 AnalysisTimeout = Annotated[
-    str | None, typer.Option("--analysis-timeout", help=_setting("analysis_timeout"), metavar="S")
+    str | None, typer.Option("--analysis-timeout", help=of_setting("analysis_timeout"), metavar="S")
 ]
 Via = Annotated[
     str | None,
-    typer.Option("--via", help=_setting("via"), metavar="ROUTE", autocompletion=lambda: ["auto", "direct", "kestra"]),
+    typer.Option("--via", help=of_setting("via"), metavar="ROUTE", autocompletion=lambda: ["auto", "direct", "kestra"]),
 ]
-Region = Annotated[str | None, typer.Option("--region", help=_setting("region"), metavar="COUNTRY")]
-Record = Annotated[bool | None, typer.Option("--record/--no-record", help=_setting("record"))]
+Region = Annotated[str | None, typer.Option("--region", help=of_setting("region"), metavar="COUNTRY")]
+Record = Annotated[bool | None, typer.Option("--record/--no-record", help=of_setting("record"))]
 Map = Annotated[
     list[str] | None,
     typer.Option("--map", help="Names a column that was not recognised; repeatable.", metavar="FIELD=COLUMN"),

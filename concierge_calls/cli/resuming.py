@@ -64,7 +64,7 @@ async def _finish(
     output = Output.chosen(target or known.output, known.source, format_ or known.format)
     output.check()
     if verbosity > Verbosity.QUIET:
-        screen.say(*_before_resuming(run, await run.counts()))
+        screen.say(*_before_resuming(run, await run.counts(), await run.handed_over()))
     result = await _finished(run, screen, stopper, yes=yes, verbosity=verbosity)
     if result is None:
         screen.say("Nobody was dialled.")
@@ -97,14 +97,16 @@ async def _agreed(prompt: Prompt) -> bool:
         return False
 
 
-def _before_resuming(run: Run, counts: Mapping[CallState, int]) -> Iterator[str]:
+def _before_resuming(run: Run, counts: Mapping[CallState, int], handed_over: int) -> Iterator[str]:
     known, left = run.result(), counts[CallState.PENDING]
     followed, again = counts[CallState.PLACED] + counts[CallState.ENDED], len(run.again)
-    in_doubt = counts[CallState.DIALING] + counts[CallState.UNCERTAIN]
-    if known.run.finished and not in_doubt:
+    dialing = max(0, counts[CallState.DIALING] - handed_over)
+    in_doubt = dialing + counts[CallState.UNCERTAIN]
+    if known.run.finished and not (in_doubt or handed_over):
         yield f"Run {run.id} of {shown(known.run.source, 40)} is finished; its document was never written, and is now."
         return
-    parts = [f"{count(followed, 'call')} followed"]
+    parts = [f"what Kestra knows of {count(handed_over, 'provider')} brought home"] if handed_over else []
+    parts += [f"{count(followed, 'call')} followed"]
     parts += [f"{count(in_doubt, 'call')} in doubt looked for"] if in_doubt else []
     parts += [f"{again} of them dialled again unless found"] if again else []
     parts += [f"{count(left, 'provider')} left to call"] if run.dials else []
@@ -112,9 +114,9 @@ def _before_resuming(run: Run, counts: Mapping[CallState, int]) -> Iterator[str]
     yield f"Finishing run {run.id} of {shown(known.run.source, 40)}: {', '.join(parts)}."
     if not run.dials and left:
         yield _never_called(left) if run.is_stopped else _left_alone(known, left)
-    if counts[CallState.DIALING]:
-        yield _how_long(counts[CallState.DIALING])
-    if not (left and run.dials):  # else the prompt says it
+    if dialing:
+        yield _how_long(dialing)
+    if not (left and run.dials) and not handed_over:  # else the prompt says it
         yield from host(run.settings)
 
 

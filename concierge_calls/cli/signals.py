@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from types import FrameType
 
-from concierge_calls.caller import Caller
 from concierge_calls.display import restore
 from concierge_calls.plain import count
+from concierge_calls.stopping import Worker
 from concierge_calls.underway import Awaited
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -30,7 +30,7 @@ class Stopper:
     def __init__(self, say: Say, *, hang_up: bool) -> None:
         self._say = say
         self._hang_up = hang_up
-        self._caller: Caller | None = None
+        self._caller: Worker | None = None
         self._task = asyncio.current_task()
         self._asked = 0
         self._code: int | None = None  # once that cannot change any more
@@ -50,7 +50,7 @@ class Stopper:
         """Let the program end with this exit code, whoever asks it to stop from now on."""
         self._code = code
 
-    def found(self, caller: Caller) -> None:
+    def found(self, caller: Worker) -> None:
         """Take note of who can be told to stop, now that the first dial is near."""
         self._caller = caller
 
@@ -71,7 +71,7 @@ class Stopper:
             self._say("Leaving; the calls on the line go on, and the journal knows them.")
             self._leaving = asyncio.ensure_future(self._caller.leave())
 
-    def _drain(self, caller: Caller) -> None:
+    def _drain(self, caller: Worker) -> None:
         caller.drain()
         live = "being hung up" if self._hang_up else "followed to the end"
         verbs = {

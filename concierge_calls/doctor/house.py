@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from concierge_calls import routing
 from concierge_calls.doctor.check import Check, State, shown
 from concierge_calls.doctor.facts import Disk, JournalFacts, SettingsFacts, UnfinishedRun
-from concierge_calls.errors import UsageError
 from concierge_calls.journal import to_resume
 from concierge_calls.plain import count, masked
+from concierge_calls.routing import Route
 from concierge_calls.settings.fields import SETTINGS
 
 MOST_NAMED: Final = 3  # runs, and calls
@@ -73,13 +73,17 @@ def _named(sentences: list[str], what: str) -> list[str]:
     return sentences if more <= 0 else [*sentences[:MOST_NAMED], f"So it is with {more:,} more {what}."]
 
 
-def kestra(via: str, *, enabled: bool) -> Iterator[Check]:
+def kestra(via: str, *, enabled: bool, has_address: bool) -> Iterator[Check]:
     """Return a check where somebody asks for the route by Kestra."""
-    try:
-        routing.decide(via, typed=False, simulate=False)
-    except UsageError as error:
-        yield Check("kestra", State.WRONG, error.message)
+    routes = routing.decide(via, typed=False, simulate=False, enabled=enabled)
+    if Route.KESTRA not in routes:
         return
-    if enabled:
-        sentence = "This version has no Kestra route, so the calls go directly to Vapi. Unset KESTRA_ENABLED."
-        yield Check("kestra", State.WARNING, sentence)
+    may_go_directly = Route.DIRECT in routes
+    if has_address:
+        otherwise = " Where it cannot take a run, the calls go directly to Vapi." if may_go_directly else ""
+        sentence = f"Runs go by Kestra.{otherwise} See whether it could take them: concierge-calls kestra check"
+        yield Check("kestra", State.OK, sentence)
+    else:
+        so = "the calls go directly to Vapi" if may_go_directly else "nobody can be called"
+        sentence = f"Runs are to go by Kestra, and KESTRA_URL is not set, so {so}. Set it to Kestra's address."
+        yield Check("kestra", State.WARNING if may_go_directly else State.WRONG, sentence)

@@ -47,11 +47,10 @@ LONGEST_ON_THE_LINE: Final = timedelta(days=2)  # Vapi ends every call after 12 
 AN_HOUR: Final = timedelta(hours=1)
 
 
-async def examine(*, kestra_enabled: bool = False, patience: float = PATIENCE) -> list[Check]:
+async def examine(*, patience: float = PATIENCE) -> list[Check]:
     """Check everything that a run needs, within `patience` seconds; a check that fails hides no other.
 
-    `kestra_enabled` is whether somebody asks for Kestra apart from the route. Nothing is written but what opening the
-    journal writes.
+    Nothing is written but what opening the journal writes.
     """
     try:
         found = _settings()
@@ -62,7 +61,11 @@ async def examine(*, kestra_enabled: bool = False, patience: float = PATIENCE) -
         *house.settings(found),
         *account.checks(found, vapi),
         house.journal(journal, vapi.ended),
-        *house.kestra(found.settings.via, enabled=kestra_enabled),
+        *house.kestra(
+            found.settings.via,
+            enabled=found.settings.kestra_enabled,
+            has_address=found.settings.kestra_url is not None,
+        ),
     ]
 
 
@@ -80,9 +83,7 @@ def _settings() -> SettingsFacts:
         wrong = {name for name, known in SETTINGS.items() if any(_is_about(known.variable, each) for each in faults)}
         if not wrong:
             raise
-        defaults = {name: SETTINGS[name].default for name in wrong}
-        stand_ins = {name: "none" if default is None else default for name, default in defaults.items()}
-        settings = load(stand_ins).model_copy(update=defaults)
+        settings = load(without=wrong)
     try:
         checked_region(settings.region)
     except UsageError as error:

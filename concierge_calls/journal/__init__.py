@@ -15,23 +15,28 @@ from concierge_calls.journal.entries import (
 )
 from concierge_calls.journal.figures import seconds_on_the_line
 from concierge_calls.journal.guards import ON_THE_LINE, asked_not_to_be_called, called_lately, still_on_the_line
+from concierge_calls.journal.handovers import Handover
+from concierge_calls.journal.homecoming import NOT_TOLD, OnTheLine
 from concierge_calls.journal.looks import Look
 from concierge_calls.journal.reading import Results
 from concierge_calls.journal.record import RunRecord
 from concierge_calls.journal.runs import Journal
 
 __all__ = [
+    "NOT_TOLD",
     "ON_THE_LINE",
     "Attempt",
     "Claim",
     "Clock",
     "DoNotCall",
+    "Handover",
     "HistoryRow",
     "Journal",
     "LeftOver",
     "LineSpan",
     "Look",
     "NewRun",
+    "OnTheLine",
     "Owner",
     "RequestKey",
     "Results",

@@ -66,6 +66,7 @@ class NewRun:
     format: Format = Format.JSON
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     request: RequestKey | None = None
+    numbers: Sequence[int] = ()  # of a part of a run: each row's number in the whole of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,12 @@ from concierge_calls.models import CallStatus
 
 RECENT = 1_000  # calls that tell what a minute costs now
 
+# Of a call that others dialled they have told when it had its line.
 # A refused row was never on the line, and one that waits again is not, whatever its history says. Each attempt was told
 # as dialling once; where later ones rang nobody a row in doubt is that of an earlier one, which has not changed since.
 _LINE_SPANS = """
     WITH dialled AS (
-        SELECT rows.idx, status, rows.state, attempts.since, (
+        SELECT rows.idx, status, rows.state, attempts.since, line_from, line_until, (
             SELECT seq FROM history AS dial
             WHERE run_id = rows.run_id AND idx = rows.idx AND kind = 'call.dialing' AND attempts.ordinal = (
                 SELECT count(*) FROM history
@@ -26,13 +27,14 @@ _LINE_SPANS = """
         WHERE rows.run_id = ? AND rows.state IN ('dialing', 'placed', 'ended', 'settled', 'uncertain')
             AND rows.idx BETWEEN ? AND ?
     )
-    SELECT idx, status, (SELECT at FROM history WHERE seq = dialled.seq) AS taken, (
-        SELECT at FROM history
-        WHERE run_id = ? AND idx = dialled.idx AND seq > dialled.seq AND at <= since
-            AND kind IN ('call.ended', 'call.settled') AND dialled.state NOT IN ('dialing', 'placed')
-        ORDER BY kind = 'call.settled', seq DESC LIMIT 1
-    ) AS freed
-    FROM dialled ORDER BY idx
+    SELECT idx, status, coalesce(line_from, (SELECT at FROM history WHERE seq = dialled.seq)) AS taken,
+        coalesce(line_until, (
+            SELECT at FROM history
+            WHERE run_id = ? AND idx = dialled.idx AND seq > dialled.seq AND at <= since
+                AND kind IN ('call.ended', 'call.settled') AND dialled.state NOT IN ('dialing', 'placed')
+            ORDER BY kind = 'call.settled', seq DESC LIMIT 1
+        )) AS freed
+    FROM dialled WHERE coalesce(line_from, seq) IS NOT NULL ORDER BY idx
 """
 _COST_A_MINUTE = """
     SELECT total(cost) AS cost, total(duration) AS seconds FROM (

@@ -32,7 +32,10 @@ from concierge_calls.models import (
 
 PAGE = 100  # rows that are read at a time
 PEAK = """
-    SELECT coalesce(max(busy), 0) AS peak FROM attempts WHERE run_id = ? AND state NOT IN ('void', 'refused')
+    SELECT max(
+        (SELECT coalesce(max(busy), 0) FROM attempts WHERE run_id = ?1 AND state NOT IN ('void', 'refused')),
+        (SELECT coalesce(max(peak), 0) FROM handovers WHERE run_id = ?1)
+    ) AS peak
 """
 LATEST_EVENT = "SELECT at FROM history WHERE run_id = ? ORDER BY seq DESC LIMIT 1"
 

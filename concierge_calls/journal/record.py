@@ -11,13 +11,14 @@ from functools import partial
 from typing import TypeVar
 
 from concierge_calls.errors import IllegalTransition, JournalFull
-from concierge_calls.journal import guards, sittings, transitions
+from concierge_calls.journal import drafts, guards, sittings, transitions
 from concierge_calls.journal.entries import Attempt, Claim, Clock, HistoryRow
+from concierge_calls.journal.handovers import Handovers
 from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.reading import Reader
 from concierge_calls.journal.redials import Redials
 from concierge_calls.journal.room import Room
-from concierge_calls.journal.rows import dump, dump_request, event, to_text
+from concierge_calls.journal.rows import dump, to_text
 from concierge_calls.journal.starts import START_FAILED
 from concierge_calls.journal.writer import Writer
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
@@ -31,6 +32,7 @@ class RunRecord:
     def __init__(self, run_id: str, writer: Writer, reader: Reader, lock: RunLock, clock: Clock) -> None:
         """Work on this run, whose lock is held."""
         self.id = run_id
+        self.handovers = Handovers(run_id, writer, clock)
         self._writer = writer
         self._reader = reader
         self._lock = lock
@@ -56,12 +58,12 @@ class RunRecord:
 
     async def add(self, requests: Sequence[CallRequest]) -> None:
         """Add the next rows to the draft; those with a reason to skip are skipped."""
-        await self._writer.write(partial(_add, run_id=self.id, requests=requests, at=to_text(self._clock.now())))
+        await self._writer.write(partial(drafts.add, run_id=self.id, requests=requests, at=to_text(self._clock.now())))
 
     async def start(self) -> HistoryRow:
         """Begin the run: from now on it is listed, and can be resumed."""
         self._sitting_since = self._clock.monotonic()
-        return await self._writer.write(partial(_start, run_id=self.id, at=to_text(self._clock.now())))
+        return await self._writer.write(partial(drafts.start, run_id=self.id, at=to_text(self._clock.now())))
 
     async def take_up(self) -> None:
         """Begin to work on a run that an earlier process began, whose document is owed again; once is enough."""
@@ -73,7 +75,7 @@ class RunRecord:
 
     async def discard(self) -> None:
         """Forget a run that has dialled nobody, draft or not, altogether."""
-        await self._writer.write(partial(_discard, run_id=self.id))
+        await self._writer.write(partial(drafts.discard, run_id=self.id))
         self.close()
 
     async def keep_room(self, calls: int) -> None:
@@ -118,7 +120,7 @@ class RunRecord:
         try:
             if (again := await self._claim_again(at or now)) is not None or not self._dials:
                 return again or Claim(attempt=None)
-            is_doubted = partial(self._is_doubted, believed)
+            is_doubted = partial(self.is_doubted, believed)
             guard = partial(guards.held_back, run_id=self.id, redial_after=redial_after, is_doubted=is_doubted)
             return await self._claimed(partial(transitions.claim, run_id=self.id, at=at or now, now=now, guard=guard))
         except JournalFull:
@@ -126,7 +128,8 @@ class RunRecord:
                 raise
             return Claim(attempt=None)
 
-    def _is_doubted(self, believed: Collection[str] | None, run_id: str) -> bool:
+    def is_doubted(self, believed: Collection[str] | None, run_id: str) -> bool:
+        """Whether the other run has to be looked at before it is believed that it has a number on the line."""
         return believed is not None and run_id not in believed and not is_held(self._reader.path.parent, run_id)
 
     async def redial(self, attempt: Attempt, *, at: datetime | None = None) -> Claim | Reason:
@@ -208,7 +211,7 @@ class RunRecord:
 
     async def has_dialled(self) -> bool:
         """Whether there was ever an attempt to dial somebody."""
-        return await self._writer.write(partial(_has_dialled, run_id=self.id))
+        return await self._writer.write(partial(drafts.has_dialled, run_id=self.id))
 
     async def counts(self) -> Mapping[CallState, int]:
         """How many rows are in each state."""
@@ -234,57 +237,17 @@ class RunRecord:
         sql = "UPDATE runs SET stopped = ?1, about = json_set(about, '$.for_good', ?1) WHERE id = ?2 AND NOT finished"
         await self._writer.write(lambda db: db.execute(sql, (dump(reason), self.id)).rowcount)
 
+    async def go(self, via: str) -> None:
+        """Keep which way the run's calls go, where that has turned out since it was drafted."""
+        sql = "UPDATE runs SET via = ? WHERE id = ?"
+        await self._writer.write(lambda db: db.execute(sql, (via, self.id)).rowcount)
+
     def document_is_out(self) -> None:
         """Keep that the run's document was written, so that no resume owes it any more."""
         self._writer.submit(partial(sittings.document_is_out, run_id=self.id)).result()
 
     async def _move(self, transition: Callable[..., T], attempt: Attempt, **facts: object) -> T:
         return await self._writer.write(partial(transition, attempt=attempt, now=self._clock.now(), **facts))
-
-
-def _add(db: sqlite3.Connection, run_id: str, requests: Sequence[CallRequest], at: str) -> None:
-    _one_draft(db, run_id)
-    sql = "SELECT coalesce(max(idx) + 1, 0) FROM rows WHERE run_id = ?"
-    start = db.execute(sql, (run_id,)).fetchall()[0][0]
-    if any(asked.index != start + offset for offset, asked in enumerate(requests)):
-        raise IllegalTransition(f"Rows of run {run_id} came out of order; this is a bug, please report it.")
-    db.executemany(
-        """
-        INSERT INTO rows (run_id, idx, state, since, number, reason_code, reason, request)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-        """,
-        (_columns(run_id, asked, at) for asked in requests),
-    )
-
-
-def _columns(run_id: str, asked: CallRequest, at: str) -> tuple[object, ...]:
-    state, code, reason = (
-        (CallState.SKIPPED, asked.skip.code, dump(asked.skip)) if asked.skip else (CallState.PENDING, None, None)
-    )
-    return (run_id, asked.index, state, at, asked.provider.phone, code, reason, dump_request(asked))
-
-
-def _start(db: sqlite3.Connection, run_id: str, at: str) -> HistoryRow:
-    _one_draft(db, run_id)
-    sql = "UPDATE runs SET draft = 0, started_at = ?, sitting_since = ? WHERE id = ? AND draft"
-    db.execute(sql, (at, at, run_id))
-    first = "SELECT * FROM history WHERE run_id = ? ORDER BY seq LIMIT 1"
-    return event(db.execute(first, (run_id,)).fetchall()[0])
-
-
-def _discard(db: sqlite3.Connection, run_id: str) -> None:
-    if _has_dialled(db, run_id):
-        raise IllegalTransition(f"Run {run_id} has dialled somebody, so it is kept; this is a bug, please report it.")
-    db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
-
-
-def _has_dialled(db: sqlite3.Connection, run_id: str) -> bool:
-    return bool(db.execute("SELECT 1 FROM attempts WHERE run_id = ? LIMIT 1", (run_id,)).fetchall())
-
-
-def _one_draft(db: sqlite3.Connection, run_id: str) -> None:
-    if not db.execute("SELECT 1 FROM runs WHERE id = ? AND draft", (run_id,)).fetchall():
-        raise IllegalTransition(f"Run {run_id} is no draft any more; this is a bug, please report it.")
 
 
 def _counts(db: sqlite3.Connection, run_id: str) -> Mapping[CallState, int]:

@@ -82,15 +82,23 @@ class Journal:
 
         Raises KeyInUse when a run was begun, or is about to be, by the same request's key.
         """
-        now = self._clock.now()
-        run_id = f"{now:%Y%m%d}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(8))}"
+        run_id = f"{self._clock.now():%Y%m%d}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(8))}"
+        record, _ = await self.draft_or_open(run_id, new)
+        return record
+
+    async def draft_or_open(self, run_id: str, new: NewRun) -> tuple[RunRecord, bool]:
+        """The run with this id and whether it has begun: a new draft, unless an earlier process has begun it.
+
+        Raises RunLocked while another process works on it, and KeyInUse as `draft` does.
+        """
         lock = RunLock(self.path.parent, run_id)
         try:
-            await self._writer.write(partial(drafts.draft, run_id=run_id, new=new, at=to_text(now)))
+            at = to_text(self._clock.now())
+            begun = await self._writer.write(partial(drafts.draft_unless_begun, run_id=run_id, new=new, at=at))
         except BaseException:
             lock.release()
             raise
-        return RunRecord(run_id, self._writer, self._reader, lock, self._clock)
+        return RunRecord(run_id, self._writer, self._reader, lock, self._clock), begun
 
     async def open_run(self, run_id: str) -> RunRecord:
         """A run to be resumed, of which nothing has changed until it is taken up.
@@ -140,10 +148,8 @@ class Journal:
     ) -> str | None:
         """The latest run of this owner that began and is not finished; or, if asked for, that has a call in doubt.
 
-        Those in `but` are passed over.
-
-        The very latest run of all is not finished either while its document was not written; an older one's may have
-        been replaced by a later run's since.
+        Those in `but` are passed over. The very latest run of all is not finished either while its document was not
+        written; an older one's may have been replaced by a later run's since.
         """
         sql = """
             SELECT id FROM runs WHERE NOT draft AND owner = ? AND (
@@ -220,8 +226,8 @@ class Journal:
 
     def latest(self, run_id: str) -> int:
         """The number of the run's latest event; 0 where nothing has happened yet."""
-        found = self._reader.fetch("SELECT max(seq) AS seq FROM history WHERE run_id = ?", run_id)
-        return found[0]["seq"] or 0
+        sql = "SELECT coalesce(max(seq), 0) AS seq FROM history WHERE run_id = ?"
+        return int(self._reader.fetch(sql, run_id)[0]["seq"])
 
     def live(self, run_id: str) -> Iterator[CallEvent]:
         """What has happened to each call that is not settled yet since it was last dialled, oldest first."""

@@ -48,6 +48,23 @@ CREATE TABLE IF NOT EXISTS rows (
 CREATE INDEX IF NOT EXISTS rows_by_state
     ON rows (run_id, state, idx, status, reason_code, duration, cost);
 
+-- What was handed to a Kestra, each an execution there: kept before the request that starts it leaves, and after it.
+CREATE TABLE IF NOT EXISTS handovers (
+    id           INTEGER PRIMARY KEY,
+    run_id       TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    label        TEXT NOT NULL UNIQUE,            -- what its execution is found by
+    namespace    TEXT NOT NULL,
+    flow_id      TEXT NOT NULL,
+    revision     INTEGER NOT NULL,
+    allowed      REAL NOT NULL,                   -- seconds, after which it is killed
+    posted_at    TEXT,                            -- when its request was about to leave; null: it certainly never did
+    execution_id TEXT,                            -- null: there is none, or the reply was lost
+    closed_at    TEXT,                            -- when its execution was over, and all its results were here
+    peak         INTEGER NOT NULL DEFAULT 0       -- its calls on the line at once, by what its children told
+);
+
+CREATE INDEX IF NOT EXISTS handovers_of_run ON handovers (run_id);
+
 CREATE TABLE IF NOT EXISTS attempts (
     id          INTEGER PRIMARY KEY,
     run_id      TEXT NOT NULL,
@@ -67,6 +84,10 @@ CREATE TABLE IF NOT EXISTS attempts (
     created_at  TEXT,                             -- in the backend's clock
     last_status TEXT CHECK (last_status IN ('ringing', 'in_progress')),
     withdrawing INTEGER NOT NULL DEFAULT 0,       -- was to be taken back while it waited for a line, and may have been
+    handover_id INTEGER REFERENCES handovers (id),  -- with which it was handed over; such a one counts no busy lines
+    waiting     INTEGER NOT NULL DEFAULT 0,       -- was handed over, and nobody has said that it is being dialled
+    line_from   TEXT,                             -- from when until when it had its line, where others have told
+    line_until  TEXT,
     reason      TEXT,                             -- JSON: why it is void
     body        BLOB,                             -- the backend's own record, without keys to the call
     UNIQUE (run_id, idx, ordinal),
@@ -83,6 +104,9 @@ CREATE INDEX IF NOT EXISTS attempts_on_the_line ON attempts (run_id) WHERE state
 
 -- A run's peak is read with all its figures; an attempt that rang nobody was never on the line, so it does not count.
 CREATE INDEX IF NOT EXISTS attempts_by_busy ON attempts (run_id, busy) WHERE state NOT IN ('void', 'refused');
+
+-- What became of all that was handed over together.
+CREATE INDEX IF NOT EXISTS attempts_handed_over ON attempts (handover_id) WHERE handover_id IS NOT NULL;
 
 -- The guards ask by number, for each row that is planned and again for each that is claimed.
 CREATE INDEX IF NOT EXISTS attempts_by_number ON attempts (number, dialed_at);
@@ -144,7 +168,10 @@ BEGIN
     INSERT INTO history (run_id, kind, at) VALUES (NEW.id, 'run.ended', NEW.ended_at);
 END;
 
+-- A row that was handed over is told as dialling only once it is; until then it comes and goes as one that waits.
 CREATE TRIGGER IF NOT EXISTS tell_call AFTER UPDATE OF state ON rows
+WHEN NEW.state NOT IN ('dialing', 'pending')
+    OR NOT EXISTS (SELECT 1 FROM attempts WHERE id = NEW.attempt_id AND waiting)
 BEGIN
     INSERT INTO history (run_id, idx, kind, at) VALUES (
         NEW.run_id,
@@ -156,6 +183,11 @@ BEGIN
         END,
         NEW.since
     );
+END;
+
+CREATE TRIGGER IF NOT EXISTS tell_dialing AFTER UPDATE OF waiting ON attempts WHEN OLD.waiting AND NOT NEW.waiting
+BEGIN
+    INSERT INTO history (run_id, idx, kind, at) VALUES (NEW.run_id, NEW.idx, 'call.dialing', NEW.since);
 END;
 
 CREATE TRIGGER IF NOT EXISTS tell_progress AFTER UPDATE OF last_status ON attempts

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from concierge_calls.errors import IllegalTransition
 from concierge_calls.journal import doubts, guards, starts, wishes
 from concierge_calls.journal.entries import Attempt, Claim, HistoryRow
+from concierge_calls.journal.keys import key_of
 from concierge_calls.journal.rows import (
     dump,
     dump_outcome,
@@ -44,14 +45,14 @@ def claim(db: sqlite3.Connection, run_id: str, at: datetime, now: datetime, guar
     _must_have_begun(db, run_id)
     skipped: list[tuple[HistoryRow, CallRequest, Reason]] = []
     unsure, after = set[str](), -1
-    while len(skipped) < MOST_SKIPPED and (asked := _lowest_pending(db, run_id, after)):
+    while len(skipped) < MOST_SKIPPED and (asked := lowest_pending(db, run_id, after)):
         held_back = guard(db, _number(asked))
         if held_back is None:
-            attempt = _new_attempt(db, run_id, asked, at, now)
-            _move_row(db, attempt, (CallState.PENDING,), CallState.DIALING, now)
+            attempt = new_attempt(db, run_id, asked, at, now)
+            move_row(db, attempt, (CallState.PENDING,), CallState.DIALING, now)
             return Claim(attempt=attempt, skipped=skipped, event=last_event(db), unsure=unsure)
         if isinstance(held_back, Reason):
-            skipped.append((_skip(db, run_id, asked, held_back, now), asked, held_back))
+            skipped.append((skip(db, run_id, asked, held_back, now), asked, held_back))
         else:
             unsure.add(held_back)
             after = asked.index
@@ -63,8 +64,8 @@ def redial(db: sqlite3.Connection, attempt: Attempt, at: datetime, now: datetime
     if held_back := guards.why_not(db, _number(attempt.asked), attempt.run_id, None):
         return held_back
     doubts.keep(db, attempt.run_id, attempt.index)
-    again = _new_attempt(db, attempt.run_id, attempt.asked, at, now)
-    _move_row(db, again, (CallState.UNCERTAIN,), CallState.DIALING, now)
+    again = new_attempt(db, attempt.run_id, attempt.asked, at, now)
+    move_row(db, again, (CallState.UNCERTAIN,), CallState.DIALING, now)
     return Claim(attempt=again, event=last_event(db))
 
 
@@ -74,8 +75,8 @@ def placed(
     """Keep the id under which the call is followed from now on."""
     expected = (CallState.DIALING, CallState.UNCERTAIN) if adopted else (CallState.DIALING,)
     db.execute(
-        "UPDATE attempts SET call_id = ?, created_at = ?, adopted = ? WHERE id = ?",
-        (call_id, None if created_at is None else to_text(created_at), adopted, attempt.id),
+        "UPDATE attempts SET call_id = ?, created_at = ?, adopted = ?, waiting = 0, since = ? WHERE id = ?",
+        (call_id, None if created_at is None else to_text(created_at), adopted, to_text(now), attempt.id),
     )
     return _move(db, attempt, expected, CallState.PLACED, now)
 
@@ -161,7 +162,8 @@ def _must_have_begun(db: sqlite3.Connection, run_id: str) -> None:
         raise IllegalTransition(f"Run {run_id} has not begun, so it dials nobody; this is a bug, please report it.")
 
 
-def _lowest_pending(db: sqlite3.Connection, run_id: str, after: int) -> CallRequest | None:
+def lowest_pending(db: sqlite3.Connection, run_id: str, after: int) -> CallRequest | None:
+    """The first row after this index that waits to be dialled."""
     sql = "SELECT idx, request FROM rows WHERE run_id = ? AND state = 'pending' AND idx > ? ORDER BY idx LIMIT 1"
     for index, request in db.execute(sql, (run_id, after)).fetchall():
         return load_request(index, request, None)
@@ -172,7 +174,8 @@ def _number(asked: CallRequest) -> str:
     return asked.provider.phone or ""
 
 
-def _skip(db: sqlite3.Connection, run_id: str, asked: CallRequest, reason: Reason, now: datetime) -> HistoryRow:
+def skip(db: sqlite3.Connection, run_id: str, asked: CallRequest, reason: Reason, now: datetime) -> HistoryRow:
+    """Keep that a row that waits is not to be called, and why."""
     sql = """
         UPDATE rows SET state = 'skipped', since = ?, reason_code = ?, reason = ?
         WHERE run_id = ? AND idx = ? AND state = 'pending'
@@ -181,17 +184,18 @@ def _skip(db: sqlite3.Connection, run_id: str, asked: CallRequest, reason: Reaso
     return last_event(db)
 
 
-def _new_attempt(db: sqlite3.Connection, run_id: str, asked: CallRequest, at: datetime, now: datetime) -> Attempt:
+def new_attempt(db: sqlite3.Connection, run_id: str, asked: CallRequest, at: datetime, now: datetime) -> Attempt:
+    """Begin the next attempt to dial a row, with a key of its own."""
     earlier = "SELECT coalesce(max(ordinal), 0) FROM attempts WHERE run_id = ? AND idx = ?"
     ordinal = 1 + int(db.execute(earlier, (run_id, asked.index)).fetchall()[0][0])
-    key = f"{run_id}-{asked.index}-{ordinal}"
+    key = key_of(db, run_id, asked.index, ordinal)
     sql = """
         INSERT INTO attempts (run_id, idx, ordinal, key, number, simulated, busy, state, dialed_at, since)
         VALUES (
             ?, ?, ?, ?, ?,
             (SELECT simulated FROM runs WHERE id = ?),
             -- A line is given back only once the journal knows that its call has ended, so these are the busy lines.
-            (SELECT 1 + count(*) FROM attempts WHERE run_id = ? AND state IN ('dialing', 'placed')),
+            (SELECT 1 + count(*) FROM attempts WHERE run_id = ? AND state IN ('dialing', 'placed') AND NOT waiting),
             'dialing', ?, ?
         )
     """
@@ -219,7 +223,7 @@ def _move(
     known: _Known = _NOTHING,
 ) -> HistoryRow:
     _move_attempt(db, attempt, expected, to, now)
-    _move_row(db, attempt, expected, to, now, known)
+    move_row(db, attempt, expected, to, now, known)
     return last_event(db)
 
 
@@ -234,10 +238,10 @@ def _leave(
     """Move the row on from an attempt that rang nobody; if an earlier one may have, back to where that left it."""
     earlier = doubts.earlier(db, attempt)
     if earlier is None:
-        _move_row(db, attempt, expected, to, now, known)
+        move_row(db, attempt, expected, to, now, known)
         return last_event(db)
     earlier_id, result = earlier
-    _move_row(db, attempt, expected, CallState.UNCERTAIN, now, _known(result))
+    move_row(db, attempt, expected, CallState.UNCERTAIN, now, _known(result))
     doubts.take_up_again(db, attempt, earlier_id)
     return replace(last_event(db), result=result)
 
@@ -251,7 +255,7 @@ def _move_attempt(
         raise _illegal(attempt, expected, to)
 
 
-def _move_row(
+def move_row(
     db: sqlite3.Connection,
     attempt: Attempt,
     expected: Collection[CallState],
@@ -259,6 +263,7 @@ def _move_row(
     now: datetime,
     known: _Known = _NOTHING,
 ) -> None:
+    """Move the attempt's row alone; it must stand as expected."""
     sql = """
         UPDATE rows SET state = ?, since = ?, status = ?, duration = ?, cost = ?, result = ?
         WHERE attempt_id = ? AND run_id = ? AND idx = ? AND state = ?

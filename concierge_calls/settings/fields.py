@@ -77,4 +77,37 @@ SETTINGS: dict[str, Setting] = {
     "webhook_secret": Setting(
         "VAPI_WEBHOOK_SECRET", "What Vapi shows with its server messages; without it none are taken.", secret=True
     ),
+    "kestra_enabled": Setting("KESTRA_ENABLED", "Let auto take the way by Kestra where it is in good health.", False),
+    "kestra_url": Setting(
+        "KESTRA_URL",
+        "Where Kestra is, such as https://kestra.example or http://kestra:8080; "
+        "set in .env only together with the credentials that are sent there.",
+    ),
+    "kestra_username": Setting("KESTRA_USERNAME", "The user at Kestra, as a rule an e-mail address."),
+    "kestra_password": Setting("KESTRA_PASSWORD", "That user's password.", secret=True),
+    "kestra_api_token": Setting(
+        "KESTRA_API_TOKEN", "A token instead of user and password, in Kestra's Enterprise edition.", secret=True
+    ),
+    "kestra_tenant": Setting("KESTRA_TENANT", "The tenant at Kestra; the open-source edition has main alone.", "main"),
+    "kestra_namespace": Setting("KESTRA_NAMESPACE", "The namespace at Kestra that the flow is in.", "ai_concierge"),
+    "kestra_flow": Setting(
+        "KESTRA_FLOW",
+        "Which flow calls: fan-out, a child for each provider, or one-task, for a server with one worker.",
+        "fan-out",
+    ),
+    "kestra_runner": Setting(
+        "KESTRA_RUNNER",
+        "What a flow's children are: process, on the worker itself, or docker, a container each.",
+        "process",
+        option="--runner",
+    ),
+    "kestra_image": Setting(
+        "KESTRA_IMAGE", "The image of a child's container, with concierge-calls in it.", option="--image"
+    ),
+    "kestra_memory": Setting(
+        "KESTRA_MEMORY", "The most memory that a child's container may take, such as 512MB.", option="--memory"
+    ),
+    "kestra_cpus": Setting(
+        "KESTRA_CPUS", "The most processors that a child's container may take, such as 0.5.", option="--cpus"
+    ),
 }

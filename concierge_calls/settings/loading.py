@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSe
 
 from concierge_calls.errors import SettingsError
 from concierge_calls.plain import one_line
+from concierge_calls.settings import kestra
 from concierge_calls.settings.fields import SETTINGS, Setting
 
 
@@ -64,6 +65,18 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = _setting("api_token")
     public_url: str | None = _setting("public_url")
     webhook_secret: SecretStr | None = _setting("webhook_secret")
+    kestra_enabled: bool = _setting("kestra_enabled")
+    kestra_url: kestra.Address | None = _setting("kestra_url")
+    kestra_username: kestra.User | None = _setting("kestra_username")
+    kestra_password: kestra.Password | None = _setting("kestra_password")
+    kestra_api_token: kestra.Token | None = _setting("kestra_api_token")
+    kestra_tenant: kestra.Name = _setting("kestra_tenant")
+    kestra_namespace: kestra.Name = _setting("kestra_namespace")
+    kestra_flow: Literal["fan-out", "one-task"] = _setting("kestra_flow")
+    kestra_runner: Literal["process", "docker"] = _setting("kestra_runner")
+    kestra_image: kestra.Image | None = _setting("kestra_image")
+    kestra_memory: kestra.Size | None = _setting("kestra_memory")
+    kestra_cpus: float | None = _setting("kestra_cpus", gt=0, le=1024, allow_inf_nan=False)
 
     @classmethod
     def settings_customise_sources(
@@ -74,9 +87,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Options, then the environment, then .env without the address that the key is sent to."""
+        """Options, then the environment, then .env without an address that a secret of elsewhere is sent to."""
         del file_secret_settings
-        return init_settings, env_settings, _WithoutBaseUrl(settings_cls, dotenv_settings)
+        return init_settings, env_settings, _Guarded(settings_cls, dotenv_settings)
 
     @field_validator("api_key")
     @classmethod
@@ -110,6 +123,11 @@ class Settings(BaseSettings):
     def _safe_base_url(cls, value: str) -> str:
         return _safe_address(value, "https://api.vapi.ai")
 
+    @property
+    def can_call(self) -> bool:
+        """Whether key and number are set, so that Vapi can be asked from here."""
+        return bool(self.api_key and self.phone_number_id)
+
     def needed(self) -> tuple[str, str]:
         """Return the key and the phone number's id; raises SettingsError naming the one that is missing."""
         missing = [SETTINGS[name].variable for name in ("api_key", "phone_number_id") if not getattr(self, name)]
@@ -120,6 +138,23 @@ class Settings(BaseSettings):
                 f" Set {them} in the environment or in .env, or try it without a phone: --simulate."
             )
         return cast(SecretStr, self.api_key).get_secret_value(), cast(str, self.phone_number_id)
+
+    def kestra_needed(self) -> kestra.KestraAccess:
+        """Return where Kestra is and as whom to speak with it; raises SettingsError where no address is set."""
+        if self.kestra_url is None:
+            raise SettingsError(
+                "KESTRA_URL is not set, so there is no Kestra to go to."
+                " Set it to its address, such as http://kestra:8080, or use --via direct."
+            )
+        password, token = self.kestra_password, self.kestra_api_token
+        return {
+            "url": self.kestra_url,
+            "username": self.kestra_username,
+            "password": password.get_secret_value() if password else None,
+            "api_token": token.get_secret_value() if token else None,
+            "tenant": self.kestra_tenant,
+            "namespace": self.kestra_namespace,
+        }
 
     def journal_path(self, *, simulated: bool) -> Path:
         """Where the journal is: real runs in journal.db, simulated ones in simulated.db beside it."""
@@ -132,7 +167,7 @@ class Settings(BaseSettings):
         return folder / ("simulated.db" if simulated else "journal.db")
 
 
-class _WithoutBaseUrl(PydanticBaseSettingsSource):
+class _Guarded(PydanticBaseSettingsSource):
     # A .env that lies in a folder somebody else filled must not send the key elsewhere.
 
     def __init__(self, settings_cls: type[BaseSettings], dotenv: PydanticBaseSettingsSource) -> None:
@@ -143,9 +178,10 @@ class _WithoutBaseUrl(PydanticBaseSettingsSource):
         return self._dotenv.get_field_value(field, field_name)
 
     def __call__(self) -> dict[str, Any]:
-        return {
+        found = {
             name: value for name, value in self._dotenv().items() if name.lower() not in ("vapi_base_url", "base_url")
         }
+        return kestra.guarded(found, self.current_state)
 
 
 def _safe_address(value: str, example: str) -> str:
@@ -175,15 +211,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def load(options: Mapping[str, Any] | None = None, *, program: bool = False) -> Settings:
+def load(options: Mapping[str, Any] | None = None, *, program: bool = False, without: Collection[str] = ()) -> Settings:
     """Read the settings, typed options first; an option that is None was not typed.
 
-    To a `program` a wrong one is named as the argument that it gave, to a person as the option that they typed.
+    Those `without` which it is to be done have their defaults, whatever is set. To a `program` a wrong one is named as
+    the argument that it gave, to a person as the option that they typed.
     Raises SettingsError with a sentence for each setting that is wrong; a secret's value is never in it.
     """
     typed = {name: value for name, value in (options or {}).items() if value is not None}
+    given: dict[str, Any] = {name: SETTINGS[name].default for name in without} | typed
     try:
-        return Settings(**{SETTINGS[name].variable: value for name, value in typed.items()})
+        return Settings(**{SETTINGS[name].variable: value for name, value in given.items()})
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(fault, typed, program) for fault in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:

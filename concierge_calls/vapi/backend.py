@@ -162,13 +162,11 @@ class VapiBackend:
 
     async def find(self, keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
         """Look once through the list of calls created in that time, for those with these keys. Raises ReadFailed."""
-        wanted, found = frozenset(keys), dict[str, Placed]()
-        filters = {"phoneNumberId": self._phone_number_id, "createdAtGe": stamp(since)}
-        if until is not None:
-            filters["createdAtLe"] = stamp(until)
-        async for page in pages(self._client, Priority.OVERDUE, filters):
-            found |= {call.key() or "": self._receipt(call) for call in page if call.key() in wanted}
-        return found
+        return await self._found(frozenset(keys).__contains__, since, until)
+
+    async def find_all(self, beginning: str, since: datetime) -> Mapping[str, Placed]:
+        """Look once through the list of calls created since then, for those whose key begins so. Raises ReadFailed."""
+        return await self._found(lambda key: key.startswith(beginning), since)
 
     async def follow(self, placed: Placed) -> AsyncIterator[Progress | Sighting]:
         """Tell how the call comes on, from whatever it is at now to its final outcome."""
@@ -210,6 +208,17 @@ class VapiBackend:
             raise RunRefused(sentence.format(thing=thing, setting=setting, status=error.status)) from error
         except (ReadFailed, TimeoutError) as error:
             raise BackendUnreachable from error
+
+    async def _found(
+        self, is_wanted: Callable[[str], bool], since: datetime, until: datetime | None = None
+    ) -> dict[str, Placed]:
+        found = dict[str, Placed]()
+        filters = {"phoneNumberId": self._phone_number_id, "createdAtGe": stamp(since)}
+        if until is not None:
+            filters["createdAtLe"] = stamp(until)
+        async for page in pages(self._client, Priority.OVERDUE, filters):
+            found |= {key: self._receipt(call) for call in page if (key := call.key()) and is_wanted(key)}
+        return found
 
     def _saved_artifact_plan(self) -> dict[str, Any]:
         return self._assistant.artifact_plan.model_dump(by_alias=True, exclude_unset=True) if self._assistant else {}

@@ -10,31 +10,31 @@ import pytest
 
 from concierge_calls import CallEvent, EventKind, RunResult
 from concierge_calls.beginning import drafted
-from concierge_calls.caller import Caller
 from concierge_calls.draft import Order, rows_of
 from concierge_calls.errors import JournalFull, NobodyDialled, RunInterrupted
 from concierge_calls.journal import RunRecord
 from concierge_calls.models import Provider
 from concierge_calls.resuming import continued
 from concierge_calls.settings.loading import load
+from concierge_calls.stopping import Worker
 from tests.calling.simulated import StartVapi, kept, providers, statuses
 
 ELSEWHERE = "+13125550199"  # called by somebody else on the same account
 
-OnEvent = Callable[[Caller, CallEvent], object]
+OnEvent = Callable[[Worker, CallEvent], object]
 
 
 def stopped(
     whom: list[Provider],
     on_event: OnEvent = lambda caller, event: None,
     *,
-    on_caller: Callable[[Caller], object] = lambda caller: None,
+    on_caller: Callable[[Worker], object] = lambda caller: None,
     start_interval: float = 0.0,
 ) -> RunResult:
     """Begin a run that may be stopped as soon as there is somebody to stop, and whenever something is told."""
-    callers: list[Caller] = []
+    callers: list[Worker] = []
 
-    def found(caller: Caller) -> None:
+    def found(caller: Worker) -> None:
         callers.append(caller)
         on_caller(caller)
 
@@ -49,7 +49,7 @@ def stopped(
     return asyncio.run(start())
 
 
-def resumed(*, on_caller: Callable[[Caller], object] = lambda caller: None) -> RunResult:
+def resumed(*, on_caller: Callable[[Worker], object] = lambda caller: None) -> RunResult:
     async def finish() -> RunResult:
         async with continued(None) as run:
             assert run is not None
@@ -68,7 +68,7 @@ def test_a_run_that_is_stopped_after_the_check_has_dialled_nobody_and_leaves_not
 ) -> None:
     vapi = start()
     with pytest.raises(NobodyDialled) as raised:
-        stopped(providers("01"), on_caller=Caller.drain)
+        stopped(providers("01"), on_caller=lambda caller: caller.drain())
 
     assert raised.value.exit_code == 2
     assert (vapi.asked("phone-number"), vapi.asked("create"), kept(state)) == (1, 0, [])
@@ -98,7 +98,7 @@ def test_a_run_that_is_stopped_at_its_first_dial_is_kept_and_can_be_finished(sta
 def test_a_run_that_is_taken_up_and_stopped_before_it_dials_is_kept(start: StartVapi, state: Path) -> None:
     vapi, whom = start(), providers("666")
     first = stopped(whom, drain_at(EventKind.CALL_DIALING))
-    again = resumed(on_caller=Caller.drain)
+    again = resumed(on_caller=lambda caller: caller.drain())
 
     assert again.run.id == first.run.id
     assert statuses(again.results) == statuses(first.results)
@@ -117,7 +117,7 @@ def test_a_run_that_began_without_a_dial_and_is_taken_up_and_stopped_is_kept(
         broken.setattr(RunRecord, "claim", full)
         with pytest.raises(RunInterrupted):
             stopped(whom)
-    again = resumed(on_caller=Caller.drain)
+    again = resumed(on_caller=lambda caller: caller.drain())
 
     assert (statuses(again.results), again.run.finished) == (["pending", "pending"], False)
     assert kept(state) != []
@@ -131,7 +131,7 @@ def test_on_leaving_a_call_that_waits_at_vapi_is_taken_back_and_the_one_that_rin
     told: set[tuple[EventKind, int | None]] = set()
     leaving: list[asyncio.Future[None]] = []
 
-    def leave(caller: Caller, event: CallEvent) -> None:
+    def leave(caller: Worker, event: CallEvent) -> None:
         told.add((event.kind, event.index))
         if not leaving and {(EventKind.CALL_RINGING, 0), (EventKind.CALL_PLACED, 1)} <= told:
             leaving.append(asyncio.ensure_future(caller.leave()))
@@ -152,7 +152,7 @@ def test_on_leaving_a_call_whose_reply_is_under_way_and_that_waits_at_vapi_is_ta
     vapi.options.create_delay = 0.2
     leaving: list[asyncio.Future[None]] = []
 
-    def leave(caller: Caller, event: CallEvent) -> None:
+    def leave(caller: Worker, event: CallEvent) -> None:
         if event.kind is EventKind.CALL_DIALING:
             leaving.append(asyncio.ensure_future(caller.leave()))
 

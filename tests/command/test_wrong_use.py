@@ -72,13 +72,6 @@ def test_a_wrong_option_is_said_with_what_it_takes(refused: Any, providers: Any,
     assert refused("batch", providers(ROW), "--simulate", "-v", option) == sentence
 
 
-def test_the_route_by_kestra_is_refused_where_it_is_asked_for(refused: Any, providers: Any) -> None:
-    sentence = "This version has no Kestra route: use --via direct, and unset CONCIERGE_VIA."
-
-    assert refused("batch", providers(ROW), "--via", "kestra", environ=KEYS) == sentence
-    assert refused("batch", providers(ROW), environ=KEYS | {"CONCIERGE_VIA": "kestra"}) == sentence
-
-
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

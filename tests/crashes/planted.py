@@ -223,8 +223,8 @@ def reversed_order() -> None:
 
     def known(db: sqlite3.Connection, attempt: Attempt, now: datetime) -> Attempt:
         if attempt.id not in written:
-            new = transitions._new_attempt(db, attempt.run_id, attempt.asked, attempt.dialed_at, now)
-            transitions._move_row(db, new, (CallState.PENDING,), CallState.DIALING, now)
+            new = transitions.new_attempt(db, attempt.run_id, attempt.asked, attempt.dialed_at, now)
+            transitions.move_row(db, new, (CallState.PENDING,), CallState.DIALING, now)
             written[attempt.id] = new
         return written[attempt.id]
 

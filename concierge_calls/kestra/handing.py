@@ -1,0 +1,157 @@
+"""Hands the rows that wait to an execution: each is claimed first, one request is posted, and no second one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from concierge_calls.claiming import LookAt
+from concierge_calls.errors import KestraError, KestraInDoubt, KestraNotStarted
+from concierge_calls.journal import Attempt, Handover, RunRecord
+from concierge_calls.kestra import order
+from concierge_calls.kestra.client import KestraClient
+from concierge_calls.kestra.home import Home
+from concierge_calls.kestra.order import Options
+from concierge_calls.kestra.server import Ready
+from concierge_calls.models import CallOutcome, CallStatus, Reason
+
+LABEL: Final = "handover"  # what an execution is found by; `run` beside it is for people
+LOOK_AFTER: Final = (0.5, 1.0, 1.5, 3.0, 4.0)  # seconds between the looks for an execution whose reply was lost
+LOST: Final = "kestra_in_doubt"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a hand-over keeps to: calls at once, what each child is told, and who was called too lately."""
+
+    limit: int
+    options: Options
+    redial_after: datetime | None = None
+
+
+class Handing:
+    """Hands over what is left to call of one run."""
+
+    def __init__(
+        self,
+        record: RunRecord,
+        ready: Ready,
+        terms: Terms,
+        home: Home,
+        *,
+        look: LookAt | None,
+        sleep: Callable[[float], Awaitable[object]],
+    ) -> None:
+        """Hand over to this server; `look` takes the id of a dead run that may have a number on the line."""
+        self._record = record
+        self._ready = ready
+        self._terms = terms
+        self._home = home
+        self._look = look
+        self._sleep = sleep
+
+    def __repr__(self) -> str:
+        return f"<Handing of {self._record.id} to {self._ready.client!r}>"
+
+    async def hand_over(self, is_wanted: Callable[[], bool]) -> Handover | None:
+        """Deploy the flow, claim every row that waits and start one execution for them; None when none is there.
+
+        `is_wanted` says until the last moment whether to go on. Raises KestraNotStarted when certainly nothing was
+        started, with all rows waiting again.
+        """
+        handovers, kind, client = self._record.handovers, self._ready.kind, self._ready.client
+        try:
+            revision = await client.deploy(kind.flow_id, self._ready.source)
+        except KestraError as error:
+            raise KestraNotStarted(error.message) from error
+        handover = await handovers.begin(
+            namespace=client.namespace, flow_id=kind.flow_id, revision=revision, allowed=self._ready.allowed
+        )
+        attempts = await self._claim_all(handover, is_wanted)
+        if not (attempts and is_wanted()):
+            await handovers.give_back(handover)
+            return None
+        return await self._start(handover, attempts)
+
+    async def found(self, handover: Handover) -> Handover | None:
+        """Look for an execution whose reply was lost, by its label, several times; None when it is not found."""
+        for wait in LOOK_AFTER:
+            await self._sleep(wait)
+            if (execution_id := await find(self._ready.client, handover)) is not None:
+                return await self._record.handovers.posted(handover, execution_id)
+        return None
+
+    async def _claim_all(self, handover: Handover, is_wanted: Callable[[], bool]) -> list[Attempt]:
+        attempts: list[Attempt] = []
+        looked_at: set[str] | None = None if self._look is None else set()
+        while is_wanted():
+            unsure = await self._claim_pages(handover, attempts, looked_at, is_wanted)
+            if not unsure or looked_at is None or self._look is None:
+                break
+            await asyncio.gather(*map(self._look, unsure))
+            looked_at |= unsure
+        return sorted(attempts, key=lambda attempt: attempt.index)
+
+    async def _claim_pages(
+        self, handover: Handover, attempts: list[Attempt], looked_at: set[str] | None, is_wanted: Callable[[], bool]
+    ) -> set[str]:
+        unsure, after = set[str](), -1
+        while is_wanted():
+            page = await self._record.handovers.claim(
+                handover,
+                after=after,
+                at=datetime.now(UTC),
+                redial_after=self._terms.redial_after,
+                is_doubted=lambda run_id: self._record.is_doubted(looked_at, run_id),
+            )
+            self._home.skipped(page.skipped)
+            attempts += page.attempts
+            unsure |= set(page.unsure)
+            if page.last is None:
+                break
+            after = page.last
+        return unsure
+
+    async def _start(self, handover: Handover, attempts: list[Attempt]) -> Handover | None:
+        limit, run_id = self._terms.limit, self._record.id
+        asked = [attempt.asked for attempt in attempts]
+        items = order.items(run_id, asked, limit=limit, options=self._terms.options)
+        parts = order.parts(self._ready.kind, self._ready.server.dialect, run_id, items, limit=limit)
+        handover = await self._record.handovers.posting(handover)
+        try:
+            execution_id = await self._ready.client.start(
+                handover.flow_id,
+                revision=handover.revision,
+                inputs=parts.inputs,
+                files=parts.files,
+                labels={"run": run_id, LABEL: handover.label},
+            )
+        except KestraNotStarted:
+            await self._record.handovers.give_back(handover)
+            raise
+        except KestraInDoubt as error:
+            if (found := await self.found(handover)) is None:
+                await self._doubt(attempts, error)
+            return found
+        return await self._record.handovers.posted(handover, execution_id)
+
+    async def _doubt(self, attempts: list[Attempt], error: KestraInDoubt) -> None:
+        log.warning(error.message)
+        outcome = CallOutcome(status=CallStatus.UNCERTAIN, error=Reason(LOST, error.message))
+        for attempt in attempts:
+            await self._home.doubt(attempt, outcome)
+
+
+async def find(client: KestraClient, handover: Handover) -> str | None:
+    """Look once for the execution of a handover; None where it is not found, or nobody answers."""
+    try:
+        found = await client.find(handover.flow_id, LABEL, handover.label)
+    except KestraError:
+        return None
+    return found[-1] if found else None  # the oldest, should somebody have replayed it

@@ -1,0 +1,106 @@
+"""A backend for calls that a flow's children placed: each is known by its row, whichever start of a child placed it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Final
+
+from concierge_calls.backend import Identity, Placed, Progress, Sighting, Turn
+from concierge_calls.kestra.marked import NEVER_DIALLED, Searched
+from concierge_calls.models import CallMethod, CallRequest
+
+STANDS: Final = 1.0  # seconds in which one look is that of all who look for another row
+
+
+class SoughtBackend:
+    """Keeps the sentences of `Backend` over another one, but finds a row's call by any key that its child gave it."""
+
+    def __init__(self, backend: Searched, run_id: str) -> None:
+        """Look for the calls of this run by `backend`."""
+        self._backend = backend
+        self._run_id = run_id
+        self._one_at_a_time = asyncio.Lock()
+        self._since: datetime | None = None  # the earliest that was asked for
+        self._looked_at = float("-inf")
+        self._calls: dict[str, Placed] = {}  # by row
+
+    def __repr__(self) -> str:
+        return f"<SoughtBackend of run {self._run_id} over {self._backend!r}>"
+
+    @property
+    def method(self) -> CallMethod:
+        """By Kestra: who is left to follow was called there."""
+        return CallMethod.KESTRA
+
+    def now(self) -> datetime:
+        """The time in the other backend's clock."""
+        return self._backend.now()
+
+    def latest_end(self, created_at: datetime, *, known: bool = True) -> datetime:
+        """As the other backend says."""
+        return self._backend.latest_end(created_at, known=known)
+
+    def latest_analysis(self, ended_at: datetime) -> datetime:
+        """As the other backend says."""
+        return self._backend.latest_analysis(ended_at)
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Run whatever the other backend needs for following."""
+        return self._backend.open()
+
+    async def check(self) -> Identity:
+        """Ask the other backend; raises what that raises."""
+        return await self._backend.check()
+
+    async def turn(self) -> Turn:
+        """Wait for the other backend's turn."""
+        return await self._backend.turn()
+
+    async def place(self, request: CallRequest, key: str, turn: Turn) -> Placed:
+        """Place the call by the other backend."""
+        return await self._backend.place(request, key, turn)
+
+    async def find(self, keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
+        """Look once for calls of the rows that these keys are of; one that may have rung goes before all others.
+
+        Those count too that were placed after `until`, since a flow may have dialled anew.
+        """
+        async with self._one_at_a_time:
+            is_earlier = self._since is None or since < self._since
+            if is_earlier or asyncio.get_running_loop().time() > self._looked_at + STANDS:
+                self._since = since if self._since is None else min(since, self._since)
+                self._calls = await self._look(self._since)
+                self._looked_at = asyncio.get_running_loop().time()
+        return {key: self._calls[_row(key)] for key in keys if _row(key) in self._calls}
+
+    def follow(self, placed: Placed) -> AsyncIterator[Progress | Sighting]:
+        """Follow by the other backend."""
+        return self._backend.follow(placed)
+
+    async def _look(self, since: datetime) -> dict[str, Placed]:
+        calls: dict[str, Placed] = {}
+        for key, placed in (await self._backend.find_all(f"{self._run_id}-", since)).items():
+            row = _row(key)
+            if row not in calls or _never_dialled(calls[row]):
+                calls[row] = placed
+        return calls
+
+    def hang_up(self, call_id: str) -> None:
+        """Have the other backend end the call."""
+        self._backend.hang_up(call_id)
+
+    def withdraw(self) -> Collection[str]:
+        """Have the other backend take back what waits for a line."""
+        return self._backend.withdraw()
+
+
+def _row(key: str) -> str:
+    """Return how the keys of all attempts of this one's row begin."""
+    return key.rpartition("-")[0]
+
+
+def _never_dialled(placed: Placed) -> bool:
+    return placed.over is not None and placed.over.verdict in NEVER_DIALLED

@@ -1,0 +1,90 @@
+"""A child that is told to stop dials nobody more, tells what it knows, and is gone; its call goes on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.crashes.world import until
+from tests.kestra.children import AVAILABLE, NOBODY, RUN, TODAY, Workers, item
+
+SOON = 8.0  # seconds; a run that is left by hand waits 10 for the replies in flight
+STOPPED = {"code": "stopped", "message": "The task ended before this provider was dialled; nobody's phone rang."}
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    """Workers whose first call stays on the line."""
+    with Workers(stuck={AVAILABLE: "in-progress"}) as made:
+        yield made
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_call_on_the_line_is_told_with_its_id_and_followed_by_the_next_start(workers: Workers, number: int) -> None:
+    first = workers.start(item(AVAILABLE, NOBODY))
+    workers.talk(AVAILABLE)
+    first.tell(number)
+    stopped = first.finish(SOON)
+    [call] = workers.calls(AVAILABLE)
+
+    assert [(result["status"], result["call_id"], result["error"]) for result in stopped.results] == [
+        ("in_progress", call["id"], None),
+        ("pending", None, STOPPED),
+    ]
+    assert stopped.file[0]["status"] == "in_progress"
+    assert workers.simulator.ledger()["live"] == 1
+
+    second = workers.start(item(AVAILABLE, NOBODY))
+    workers.hang_up()
+
+    assert [(result["ended_reason"], result["call_id"]) for result in second.finish().results] == [
+        ("customer-ended-call", call["id"]),
+        ("customer-did-not-answer", workers.calls(NOBODY)[0]["id"]),
+    ]
+    assert workers.keys == {AVAILABLE: [f"{RUN}-0-1"], NOBODY: [f"{RUN}-1-1"]}
+
+
+def test_a_reply_in_flight_is_not_waited_for(workers: Workers) -> None:
+    workers.options.create_delay = 60.0
+    first = workers.start(item(AVAILABLE))
+    workers.wait_for(AVAILABLE)
+    first.tell()
+    stopped = first.finish(SOON)
+    workers.options.create_delay = 0.0
+    second = workers.start(item(AVAILABLE))
+    workers.hang_up()
+
+    assert [(result["status"], result["call_id"]) for result in stopped.results] == [("in_progress", None)]
+    assert second.finish().result["call_id"] == workers.calls(AVAILABLE)[0]["id"]
+    assert workers.keys == {AVAILABLE: [f"{RUN}-0-1"]}
+
+
+def test_before_the_first_dial_everybody_is_pending(workers: Workers) -> None:
+    workers.options.reply_delay = 60.0
+    first = workers.start(item(TODAY, NOBODY, place=1))
+    until(lambda: workers.asked("phone-number"))
+    first.tell()
+    stopped = first.finish(SOON)
+
+    assert [(result["status"], result["error"]) for result in stopped.results] == [("pending", STOPPED)] * 2
+    assert (workers.keys, workers.markers()) == ({}, [])
+
+    workers.options.reply_delay = 0.0
+
+    assert workers.call(item(TODAY, NOBODY, place=1)).statuses == ["completed", "no_answer"]
+
+
+def test_a_child_that_waits_for_another_start_tells_what_that_one_is_at(workers: Workers) -> None:
+    workers.start(item(AVAILABLE, NOBODY))
+    workers.talk(AVAILABLE)
+    before = workers.opened()
+    second = workers.start(item(AVAILABLE, NOBODY))
+    until(lambda: workers.opened() != before)
+    second.tell()
+
+    assert [(result["status"], result["call_id"]) for result in second.finish(SOON).results] == [
+        ("in_progress", workers.calls(AVAILABLE)[0]["id"]),
+        ("pending", None),
+    ]
