@@ -14,7 +14,7 @@ from concierge_calls.journals import journals, no_such_run, settings_of
 from concierge_calls.looking import refuse_if_held
 from concierge_calls.models import CallState, RunResult
 from concierge_calls.routing import Route
-from concierge_calls.run import Run
+from concierge_calls.run import STOPPED, Run
 
 OLD = timedelta(hours=24)  # what somebody wanted so long ago they may not want any more
 
@@ -77,6 +77,18 @@ async def continued_in(journal: Journal, run_id: str, exchange: Exchange) -> Asy
         run = Run(journal, record, settings, order, begun=True, exchange=exchange)
         run.ways.routes = (Route(known.via),)
         yield run
+    finally:
+        record.close()
+
+
+async def stop_for_good(journal: Journal, run_id: str, *, hang_up: bool) -> None:
+    """Keep that nobody is dialled any more in a run that nobody works on, and whether its calls are to be hung up.
+
+    Raises NoSuchRun and RunLocked.
+    """
+    record = await journal.open_run(run_id)
+    try:
+        await record.stop_for_good(STOPPED, hang_up=hang_up)
     finally:
         record.close()
 

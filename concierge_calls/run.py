@@ -67,7 +67,7 @@ class Run:
         What it shares with other runs is on the `exchange`.
         """
         self.begun = begun  # no longer a draft
-        self._stopped = journal.stopped_for_good(record.id)
+        self._stopped, self._hang_up = journal.stopped_for_good(record.id)  # and whoever did may want the calls ended
         self.dials = self._stopped is None  # those who are left to call, too
         self.again: Sequence[Attempt] = ()  # in doubt, and to be dialled once more unless they are found
         self.warnings: list[str] = []  # what is worth a look before anybody is dialled
@@ -77,7 +77,6 @@ class Run:
         self._order = order
         self.ways = Ways(record, settings, order, exchange)
         self._caller: Worker | None = None
-        self._hang_up = False  # whoever stopped it said so
 
     @property
     def id(self) -> str:
@@ -179,7 +178,7 @@ class Run:
         self._record.dial_nobody()
         if self._caller is not None:
             self._caller.drain(hang_up=hang_up)
-        await self._record.stop_for_good(STOPPED)
+        await self._record.stop_for_good(STOPPED, hang_up=hang_up)
 
     def document_is_out(self) -> None:
         """Keep that the document was written, so that no resume owes it any more."""

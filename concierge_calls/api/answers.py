@@ -180,7 +180,7 @@ class HealthAnswer(Answer):
     status: Literal["ok"]
     version: str | None = None
     simulated: bool | None = None
-    runs: int | None = Field(default=None, description="Runs that are worked on.")
+    runs: int | None = Field(default=None, description="Runs that are worked on, without those that wait for a try.")
     lines_busy: int | None = None
     max_concurrent: int | None = None
     vapi: ReachAnswer | None = None

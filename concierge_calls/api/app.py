@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from concierge_calls.api import calls, describing, doors, pages, problems, runs
-from concierge_calls.api.guarding import Guard
+from concierge_calls.api.guarding import OPEN, WEBHOOKS, Guard
+from concierge_calls.api.problems import Fault
 from concierge_calls.api.service import PREFIX, Service
 from concierge_calls.errors import ConciergeError
 
@@ -35,7 +36,7 @@ def build(service: Service) -> FastAPI:
     app.state.service = service
     app.add_middleware(Guard, service=service, takes_json=describing.paths_that_take(app, "post"))
     app.add_exception_handler(ConciergeError, _ours)
-    app.add_exception_handler(RequestValidationError, _wrong_body)
+    app.add_exception_handler(RequestValidationError, _wrong_request)
     app.add_exception_handler(HTTPException, _by_status)
     app.add_exception_handler(Exception, _bug)
     return app
@@ -45,9 +46,11 @@ async def _ours(_request: Request, error: Exception) -> Response:
     return problems.of(cast(ConciergeError, error))
 
 
-async def _wrong_body(_request: Request, error: Exception) -> Response:
-    faults = problems.faults_of(cast(RequestValidationError, error).errors())
-    return problems.of(problems.bad_request(faults))
+async def _wrong_request(request: Request, error: Exception) -> Response:
+    raised = cast(RequestValidationError, error)
+    faults = list(problems.faults_of(raised.errors(), raised.body))
+    would_call = request.method == "POST" and request.url.path not in (*OPEN, WEBHOOKS)
+    return problems.of(problems.bad_request(faults, calls=would_call))
 
 
 async def _by_status(request: Request, error: Exception) -> Response:
@@ -55,6 +58,8 @@ async def _by_status(request: Request, error: Exception) -> Response:
     if raised.status_code == 405:  # Starlette names the methods of one of the routes alone
         allowed = ", ".join(describing.methods_of(request.app, request.url.path)) or "GET"
         return problems.answer(405, f"This address takes {allowed}.", headers={"Allow": allowed})
+    if raised.status_code == 400:  # FastAPI could make nothing of the body
+        return problems.of(problems.bad_request([Fault(field="body", reason="This cannot be read as JSON in UTF-8.")]))
     sentence = "There is nothing at this address." if raised.status_code == 404 else str(raised.detail)
     return problems.answer(raised.status_code, sentence, headers=raised.headers)
 

@@ -135,7 +135,7 @@ class SessionBody(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"token": "…"}]})
 
-    token: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    token: Annotated[str, StringConstraints(min_length=1)]
 
 
 class VapiCall(BaseModel):

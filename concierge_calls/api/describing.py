@@ -22,18 +22,21 @@ ABOUT: Final = (
     " Nobody is rung twice: a request that comes again with its Idempotency-Key answers the same run."
 )
 _SENTENCES: Final = {
-    400: "The request is wrong; nobody was dialled.",
+    400: "The request is wrong, so nothing was done.",
     401: "The token is missing or wrong.",
     403: "The request came for a foreign Host or from a foreign Origin.",
     404: "There is no such run, or nothing of that kind in it.",
-    409: "Somebody else is at it.",
+    409: "Somebody else is at it, or it was a simulated run whose simulator is gone.",
     413: "The body has more than 5 MB.",
     415: "The body is not JSON.",
     422: "The Idempotency-Key came with another request.",
     429: "The server works on 100 runs already.",
     502: "Vapi did not give it.",
-    503: "Vapi is out of reach or refuses key or number, or the server is being stopped; no run was begun.",
-    507: "The disk that holds the journal is full.",
+    503: (
+        "With `runId`: that run stopped before it was finished and goes on by itself, or the server is being stopped."
+        " Without: Vapi is out of reach or refuses key or number, or the server is being stopped, and no run was begun."
+    ),
+    507: "The disk that holds the journal, or what is put aside for an answer, is full.",
 }
 _OPEN: Final = (f"{PREFIX}/health", f"{PREFIX}/session", f"{PREFIX}/webhooks/vapi")
 STYLE: Final = (

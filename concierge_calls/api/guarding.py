@@ -31,6 +31,8 @@ _HEADERS: Final = {
 _FOREIGN_HOST: Final = "This server does not answer for that host; name it with --host or CONCIERGE_PUBLIC_URL."
 _FOREIGN_ORIGIN: Final = "This server takes no requests from pages of other origins."
 _NO_TOKEN: Final = "Show the server's CONCIERGE_API_TOKEN: Authorization: Bearer …"  # noqa: S105 -- a sentence
+_NO_MESSAGES: Final = "This server takes no server messages; set VAPI_WEBHOOK_SECRET."
+_NO_SECRET: Final = "This is not the server's VAPI_WEBHOOK_SECRET."  # noqa: S105 -- a sentence
 _NOT_JSON: Final = "Send the body as JSON, with Content-Type: application/json."
 _TOO_LARGE: Final = "A body may have 5 MB at most; send fewer providers at a time."
 
@@ -91,11 +93,20 @@ class Guard:
             return problems.answer(403, _FOREIGN_HOST)
         if "origin" in headers and not self._is_own_origin(headers["origin"], headers.get("host", "")):
             return problems.answer(403, _FOREIGN_ORIGIN)
+        if path == WEBHOOKS and request.method == "POST" and (stranger := self._stranger(headers)) is not None:
+            return stranger
         if path not in OPEN and path != WEBHOOKS and not is_known(request, self.service.token):
             return problems.answer(401, _NO_TOKEN)
         if request.method == "POST" and path in self.takes_json and not _is_json(headers.get("content-type", "")):
             return problems.answer(415, _NOT_JSON)
         return None
+
+    def _stranger(self, headers: Headers) -> Response | None:
+        secret = self.service.settings.webhook_secret
+        if secret is None:
+            return problems.answer(404, _NO_MESSAGES)
+        shown = headers.get("x-vapi-secret") or bearer(headers) or ""
+        return None if is_same(shown, secret.get_secret_value()) else problems.answer(401, _NO_SECRET)
 
     def _is_ours(self, host: str) -> bool:
         return host in ("localhost", *self._names()) or _is_address(host)

@@ -19,6 +19,7 @@ MOST_LISTED = 50
 people = APIRouter(include_in_schema=False)
 
 
+@people.head("/")
 @people.get("/")
 def index(
     service: TheService,

@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from concierge_calls.api.problems import Problem
+from concierge_calls.api.work import Work
 from concierge_calls.beginning import drafted_in
 from concierge_calls.draft import Order
-from concierge_calls.errors import BackendUnreachable, ConciergeError, KestraError, RunLocked, RunRefused
+from concierge_calls.errors import ConciergeError, IllegalTransition, JournalError, NoSuchRun, RunLocked
 from concierge_calls.exchange import Exchange
 from concierge_calls.journal import Journal, Owner, RequestKey
-from concierge_calls.models import CallEvent, EventKind
-from concierge_calls.plain import masked
-from concierge_calls.resuming import continued_in
-from concierge_calls.run import Run
+from concierge_calls.models import RunResult
+from concierge_calls.plain import count, masked
+from concierge_calls.resuming import continued_in, stop_for_good
+from concierge_calls.run import STOPPED
 from concierge_calls.settings.loading import Settings
-from concierge_calls.stopping import LEAVING_LIMIT, Worker
+from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT
 
 MOST = 100  # runs that are worked on at once
-TAKES_UP = timedelta(hours=12)  # what began longer ago a server that starts leaves alone
-AGAIN = 30.0  # seconds until a run is tried once more that cannot be taken up, since Vapi or Kestra is out of reach
+TAKES_UP = timedelta(hours=12)  # what was asked for longer ago is left alone
+FIRST_WAIT, LONGEST_WAIT = 30.0, 600.0  # seconds until a run that stopped early is tried again
+LOOK = 1.0  # seconds between two looks at a run that another process works on
+SOON = 5.0  # seconds in which a run ends that is stopped while nobody is on the line
 LAST_WORDS = 5.0  # seconds for the runs to write down that they were left
 
 log = logging.getLogger("concierge_calls.api")
@@ -30,147 +35,124 @@ log = logging.getLogger("concierge_calls.api")
 STOPPING = "The server is being stopped, so no run is begun; send the same request again once it is back."
 BUSY = f"This server works on {MOST} runs already; send the same request again when one of them is finished."
 OTHER_BODY = "Another request came with this Idempotency-Key; use a new key for a new request."
-NO_SIMULATOR = "This was a simulated run, and its simulator is gone, so its calls cannot be followed any more."
+NO_SIMULATOR = (
+    "This was a simulated run, and its simulator is gone, so its calls cannot be followed any more; begin another one"
+    " with a new Idempotency-Key."
+)
+_CUT_SHORT = "Vapi was out of reach for long, or did not answer requests to dial."
+_AGAIN = "It is tried again in {wait}, and at once when the request is sent again with its Idempotency-Key."
+_BY_HAND = (
+    "Each try would call somebody for nothing, so it waits until that is mended; then send the request again with its"
+    " Idempotency-Key, or: concierge-calls resume {}"
+)
+_KEPT = "a server that is started again goes on with it."
+_LOST = "its simulator is gone with the server."
+_LEFT = "Run %s began over 12 hours ago and is left: concierge-calls resume %s"
+# The dialling stopped because calls that were placed ended by a fault that is none of their numbers'.
+_AFTER_CALLS = frozenset({"configuration", "repeated_failure"})
 
 
-class Work:
-    """One run that is worked on, from its planning to its end."""
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Why a run stopped before it was finished."""
 
-    def __init__(self, request: RequestKey | None = None) -> None:
-        self.request = request
-        self.begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()  # its id, once that is promised
-        self.over = asyncio.Event()
-        self.fault: Exception | None = None  # a bug that ended it
-        self.news = asyncio.Event()  # set at the next event, when there is another one to wait for
-        self.run: Run | None = None
-        self.hang_up: bool | None = None  # not None: it is stopped for good
-        self.task: asyncio.Task[None] | None = None
-        self._caller: Worker | None = None
+    message: str
+    by_itself: bool = True  # it may be tried again without anybody's doing
 
-    def __repr__(self) -> str:
-        return f"<Work on {self.begun.result() if self.is_promised else 'a draft'}, {self._caller!r}>"
 
-    @classmethod
-    def past(cls, run_id: str) -> Work:
-        """Return what stands for a run on which nobody works any more."""
-        work = cls()
-        work.promise(run_id)
-        work.over.set()
-        return work
+_ELSEWHERE = Halt("Another process works on it.")
 
-    @property
-    def is_promised(self) -> bool:
-        """Whether its id can be told."""
-        return self.begun.done() and not self.begun.cancelled() and self.begun.exception() is None
+Step = Callable[[Work], Awaitable[Halt | None]]
 
-    def promise(self, run_id: str) -> None:
-        """The run is no draft any more."""
-        if not self.begun.done():
-            self.begun.set_result(run_id)
 
-    def found(self, caller: Worker) -> None:
-        """Take note of who can be told to stop."""
-        self._caller = caller
-
-    def tell(self, event: CallEvent) -> None:
-        """Let those go on who wait for the next event."""
-        if event.kind is EventKind.RUN_STARTED:
-            self.promise(event.run_id)
-        self.wake()
-
-    def wake(self) -> None:
-        """Let those go on who wait for anything."""
-        self.news.set()
-        self.news = asyncio.Event()
-
-    def failed(self, error: Exception) -> None:
-        """Take what ended it before its time."""
-        if not self.begun.done():
-            self.begun.set_exception(error)
-            self.begun.exception()  # looked at, also when nobody waits for it
-        elif isinstance(error, ConciergeError):
-            log.warning("Run %s: %s", self.begun.result(), masked(error.message))
-        if not isinstance(error, ConciergeError):
-            self.fault = error
-            log.error("A run ended by a bug; please report it.", exc_info=error)
-
-    async def stop(self, *, hang_up: bool) -> None:
-        """Dial nobody new in it, for good."""
-        self.hang_up = hang_up or bool(self.hang_up)
-        if self.run is not None:
-            await self.run.stop(hang_up=hang_up)
-
-    async def leave(self) -> None:
-        """Leave its calls to a resume; one that has not come so far is given up."""
-        if self._caller is not None:
-            await self._caller.leave()
-        elif self.task is not None:
-            self.task.cancel()
+def wait_after(tries: int) -> float:
+    """Return how many seconds a run waits that has stopped early so often."""
+    return min(FIRST_WAIT * 2.0 ** min(tries - 1, 10), LONGEST_WAIT)
 
 
 class Runs:
     """All runs that are worked on, with what they share."""
 
-    def __init__(self, journal: Journal, exchange: Exchange) -> None:
+    def __init__(self, journal: Journal, exchange: Exchange, waits: Callable[[int], float] = wait_after) -> None:
+        """Work on the runs of this journal; `waits` says how many seconds after so many tries."""
         self.leaving = asyncio.Event()
         self._journal = journal
         self._exchange = exchange
+        self._waits = waits
         self._works: set[Work] = set()
         self._by_id: dict[str, Work] = {}
 
     def __repr__(self) -> str:
-        return f"<Runs {len(self._works)} of {MOST} worked on{', leaving' if self.leaving.is_set() else ''}>"
+        return f"<Runs {len(self)} of {MOST} worked on{', leaving' if self.leaving.is_set() else ''}>"
 
     def __len__(self) -> int:
-        return len(self._works)
+        return sum(not work.is_asleep for work in self._works)
 
     def working_on(self, run_id: str) -> Work | None:
-        """Return the work on this run; None when this server does none."""
+        """Return the work on this run, which may be asleep; None when this server does none."""
         return self._by_id.get(run_id)
 
     def begin(self, order: Order, settings: Settings) -> Work:
-        """Begin a run, or join the one that was begun by the same request.
+        """Begin a run, or join the one that was begun by the same request; raises Problem as `join` does."""
+        if (known := self.join(order.request)) is not None:
+            return known
+        self._refuse_too_many()
+        return self._start(Work(order.request), lambda work: self._call(work, order, settings))
 
-        Raises Problem when the server stops, has enough to do, or the request's key was used for another one.
+    def join(self, request: RequestKey | None) -> Work | None:
+        """Return the work on the run that was begun by this request, which is tried at once if it sleeps.
+
+        None where there is no such run. Raises Problem when the server stops or has enough to do, the key was used for
+        another request, or it is a simulated run that was cut short; and KeyInUse.
         """
         if self.leaving.is_set():
             raise Problem(503, STOPPING)
-        if order.request is not None and (known := self._known(order.request)) is not None:
-            return known
-        if len(self._works) >= MOST:
-            raise Problem(429, BUSY)
-        return self._start(Work(order.request), lambda work: self._call(work, order, settings))
+        known = None if request is None else self._known(request)
+        if known is not None:
+            known.go_on()
+        return known
 
-    def take_up(self, run_id: str, *, hang_up: bool | None = None) -> Work:
-        """Go on with a run that was cut short; with `hang_up`, true or false, only to stop it for good."""
-        work = Work()
-        work.hang_up = hang_up
+    def take_up(self, run_id: str, since: datetime | None = None) -> Work:
+        """Go on with a run that was cut short, and was asked for then, or now."""
+        work = Work(since=since)
+        work.promise(run_id)
         self._by_id[run_id] = work
-        return self._start(work, lambda work: self._go_on(work, run_id))
+        return self._start(work, self._go_on)
 
     def take_up_own(self) -> None:
         """Go on with the runs that a server began lately; the others are named in the log."""
         for run in list(self._journal.unfinished(Owner.API)):
-            if not run.simulated and datetime.now(UTC) - run.started_at < TAKES_UP:
+            if run.simulated:
+                log.warning("Run %s was a simulated one, and its simulator is gone, so it stays unfinished.", run.id)
+            elif datetime.now(UTC) - run.started_at < TAKES_UP:
                 log.info("Run %s is taken up again.", run.id)
-                self.take_up(run.id)
-            elif not run.simulated:
-                log.warning("Run %s began over 12 hours ago and is left: concierge-calls resume %s", run.id, run.id)
+                self.take_up(run.id, run.started_at)
+            else:
+                log.warning(_LEFT, run.id, run.id)
 
     async def stop(self, run_id: str, *, hang_up: bool) -> None:
         """Dial nobody new in this run, for good, whoever began it; that is kept when this returns.
 
-        Raises NoSuchRun, RunLocked when another process works on it, and Problem.
+        Where nobody is on the line, the run is as a rule finished then. Raises NoSuchRun, RunLocked when another
+        process works on it, and Problem.
         """
-        if (work := self.working_on(run_id)) is None:
+        while (work := self.working_on(run_id)) is not None and work.run is None and not work.is_asleep:
+            await work.news.wait()  # it is about to be held, or to be left
+        if work is not None and work.run is not None:
+            await work.stop(hang_up=hang_up)
+        else:
             known = self._journal.result(run_id)
             if known.run.finished:
                 return
-            if known.run.simulated and known.stats.in_progress:
+            if work is None and known.run.simulated and known.stats.in_progress:
                 raise Problem(409, NO_SIMULATOR)
-            work = self.take_up(run_id, hang_up=hang_up)
-        await asyncio.shield(work.begun)
-        await work.stop(hang_up=hang_up)
+            await stop_for_good(self._journal, run_id, hang_up=hang_up)
+            work = self.working_on(run_id) or self.take_up(run_id)
+            work.go_on()
+        if not self._journal.result(run_id).stats.in_progress:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SOON):
+                    await work.over.wait()
 
     async def leave(self) -> None:
         """Begin no more, dial nobody new, and leave the calls on the line to whoever resumes them."""
@@ -180,65 +162,133 @@ class Runs:
         tasks = [work.task for work in works if work.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=LEAVING_LIMIT + LAST_WORDS)
+        with suppress(JournalError):
+            for run_id in [work.begun.result() for work in works if work.is_promised]:
+                if not self._journal.result(run_id).run.finished:
+                    log.info("Run %s is left unfinished; %s", run_id, _LOST if self._exchange.simulate else _KEPT)
+
+    def _refuse_too_many(self) -> None:
+        if len(self) >= MOST:
+            raise Problem(429, BUSY)
 
     def _known(self, request: RequestKey) -> Work | None:
         for work in self._works:
             if work.request is not None and work.request.key == request.key:
-                return _same(work.request, request, work)
+                _must_be_same(work.request, request)
+                return work
         found = self._journal.requested(request.key)
         if found is None:
             return None
         known, run_id = found
-        return _same(known, request, self.working_on(run_id) or Work.past(run_id))
+        _must_be_same(known, request)
+        return self.working_on(run_id) or self._known_to_journal(run_id)
 
-    def _start(self, work: Work, carry_out: Callable[[Work], Awaitable[None]]) -> Work:
+    def _known_to_journal(self, run_id: str) -> Work:
+        run = self._journal.result(run_id).run
+        if run.finished:
+            return Work.past(run_id)
+        if run.simulated and not self._journal.is_worked_on(run_id):
+            raise Problem(409, NO_SIMULATOR, runId=run_id)
+        self._refuse_too_many()
+        return self.take_up(run_id)
+
+    def _start(self, work: Work, step: Step) -> Work:
         self._works.add(work)
-        work.task = asyncio.ensure_future(self._carry_out(work, carry_out))
+        work.task = asyncio.ensure_future(self._carry_out(work, step))
         return work
 
-    async def _carry_out(self, work: Work, carry_out: Callable[[Work], Awaitable[None]]) -> None:
+    async def _carry_out(self, work: Work, step: Step) -> None:
         try:
-            await carry_out(work)
+            while (halt := await self._tried(work, step)) is not None:
+                step = self._go_on  # all that was asked for is in the journal, so none of it is held while it waits
+                if self.leaving.is_set() or not await self._is_to_be_tried(work, halt):
+                    break
         except asyncio.CancelledError:
-            work.failed(Problem(503, STOPPING))
+            if not work.is_promised:
+                work.failed(Problem(503, STOPPING))
         except Exception as error:
             work.failed(error)
         finally:
             self._works.discard(work)
             for run_id in [each for each, one in self._by_id.items() if one is work]:
                 del self._by_id[run_id]
-            work.over.set()
-            work.wake()
+            work.end()
 
-    async def _call(self, work: Work, order: Order, settings: Settings) -> None:
+    async def _tried(self, work: Work, step: Step) -> Halt | None:
+        try:
+            return await step(work)
+        except (IllegalTransition, NoSuchRun):
+            raise
+        except RunLocked:
+            return _ELSEWHERE
+        except ConciergeError as error:
+            if not work.is_promised:
+                raise
+            return Halt(error.message)
+        finally:
+            work.let_go()
+
+    async def _call(self, work: Work, order: Order, settings: Settings) -> Halt | None:
         async with drafted_in(self._journal, order, settings, exchange=self._exchange) as run, run.connected():
             self._by_id[run.id] = work
-            work.run = run
-            await run.start(work.tell, on_caller=work.found)
+            work.hold(run)
+            self._reached()
+            return _halt(await run.start(work.tell, on_caller=work.found))
 
-    async def _go_on(self, work: Work, run_id: str) -> None:
-        while not await self._went_on(work, run_id):  # noqa: ASYNC110 -- it is Vapi or Kestra that is waited for
-            await asyncio.sleep(AGAIN)
+    async def _go_on(self, work: Work) -> Halt | None:
+        async with continued_in(self._journal, work.begun.result(), self._exchange) as run:
+            known = run.result()
+            if known.run.finished:
+                return None
+            work.hold(run)
+            if run.is_stopped and not known.stats.in_progress:  # nothing is left to be asked for
+                return _halt(await run.start(work.tell))
+            async with run.connected():
+                self._reached()
+                return _halt(await run.start(work.tell, on_caller=work.found))
 
-    async def _went_on(self, work: Work, run_id: str) -> bool:
-        try:
-            async with continued_in(self._journal, run_id, self._exchange) as work.run:
-                if work.hang_up is not None:
-                    await work.run.stop(hang_up=work.hang_up)
-                work.promise(run_id)
-                async with work.run.connected():
-                    await work.run.start(work.tell, on_caller=work.found)
-        except (BackendUnreachable, KestraError, RunRefused) as error:
-            log.warning("Run %s cannot be taken up yet: %s", run_id, masked(error.message))
-            return False
-        except RunLocked:
-            if work.hang_up is not None:
-                raise
-            log.warning("Run %s is worked on by another process, so it is left to that one.", run_id)
-        return True
+    def _reached(self) -> None:
+        # For how long nobody could be dialled is told by the dials alone; a run that begins with that behind it would
+        # be given up before its first one, and so would every run after it.
+        if self._exchange.pace.failing_for >= OFFLINE_LIMIT:
+            self._exchange.pace.answered()
+
+    async def _is_to_be_tried(self, work: Work, halt: Halt) -> bool:
+        """Wait until the run is to be tried again; whether it is at all."""
+        run_id = work.begun.result()
+        if halt is _ELSEWHERE:
+            return await self._is_free(work, run_id)
+        work.tries += 1
+        seconds, left = self._waits(work.tries), (work.since + TAKES_UP - datetime.now(UTC)).total_seconds()
+        next_ = _AGAIN.format(wait=count(round(seconds), "second")) if halt.by_itself else _BY_HAND.format(run_id)
+        log.warning("Run %s stopped before it was finished. %s %s", run_id, masked(halt.message), next_)
+        if seconds < left:
+            is_wanted = await work.sleep(seconds if halt.by_itself else left, f"{halt.message} {next_}")
+            if is_wanted or halt.by_itself:
+                return True
+        log.warning(_LEFT, run_id, run_id)
+        return False
+
+    async def _is_free(self, work: Work, run_id: str) -> bool:
+        log.warning("Run %s is worked on by another process, so it is left to that one while it does.", run_id)
+        while self._journal.is_worked_on(run_id):
+            await work.sleep(LOOK)
+        run = self._journal.result(run_id).run
+        if run.simulated and not run.finished:
+            raise Problem(409, NO_SIMULATOR)
+        return not run.finished
 
 
-def _same(known: RequestKey, request: RequestKey, work: Work) -> Work:
+def _halt(result: RunResult) -> Halt | None:
+    """Return why the run is not finished; None where it is."""
+    if result.run.finished:
+        return None
+    stopped = result.run.stopped
+    if stopped is None or stopped == STOPPED:
+        return Halt(_CUT_SHORT)
+    return Halt(stopped.message, by_itself=stopped.code not in _AFTER_CALLS)
+
+
+def _must_be_same(known: RequestKey, request: RequestKey) -> None:
     if known.body != request.body:
         raise Problem(422, OTHER_BODY)
-    return work

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from concierge_calls import report
 from concierge_calls.api import events
 from concierge_calls.api.answers import DocumentAnswer, ListedAnswer
-from concierge_calls.api.calls import document
 from concierge_calls.api.describing import problems
+from concierge_calls.api.documents import document
 from concierge_calls.api.problems import Problem
 from concierge_calls.api.service import Service, TheService
 from concierge_calls.models import RunResult
@@ -47,11 +47,11 @@ def list_runs(
 @router.get(
     "/runs/{run_id}",
     response_class=JSONResponse,
-    responses={200: {"description": "The document as it is now.", "model": DocumentAnswer}, **problems(404)},
+    responses={200: {"description": "The document as it is now.", "model": DocumentAnswer}, **problems(404, 507)},
 )
 def show_run(service: TheService, run_id: RunId) -> Response:
-    """Answer one run's document, live while it goes on."""
-    return document(_known(service, run_id))
+    """Answer one run's document, live while it goes on: `stats` are the figures of the very results in it."""
+    return document(service.journal, _known(service, run_id))
 
 
 @router.get(
@@ -86,7 +86,7 @@ async def run_events(
     "/runs/{run_id}",
     response_class=JSONResponse,
     responses={
-        200: {"description": "It is over: nobody is dialled any more.", "model": ListedAnswer},
+        200: {"description": "Nobody is on the line, and nobody is dialled any more.", "model": ListedAnswer},
         202: {"description": "Nobody new is dialled; calls are on the line.", "model": ListedAnswer},
         **problems(404, 409),
     },
@@ -101,7 +101,7 @@ async def stop_run(
     await service.runs.stop(run_id, hang_up=hang_up)
     stopped = service.journal.result(run_id)
     shown = report.as_json(_listed(service, stopped))
-    return Response(shown, 200 if stopped.run.finished else 202, media_type="application/json")
+    return Response(shown, 202 if stopped.stats.in_progress else 200, media_type="application/json")
 
 
 @router.get(

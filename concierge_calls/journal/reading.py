@@ -155,6 +155,12 @@ def options_of(row: sqlite3.Row) -> Mapping[str, Any]:
     return options
 
 
+def stop_of(row: sqlite3.Row) -> tuple[Reason | None, bool]:
+    """Why nobody in this run is ever to be dialled any more, if so, and whether the calls on its lines are to end."""
+    about = json.loads(row["about"])
+    return load_reason(about.get("for_good")), bool(about.get("hang_up"))
+
+
 def worked_ms(run: sqlite3.Row, latest: str | None) -> int:
     """How long the run has been worked on, a sitting that goes on or died up to its latest event included."""
     if run["sitting_since"] is None or latest is None:

@@ -18,7 +18,7 @@ from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.reading import Reader
 from concierge_calls.journal.redials import Redials
 from concierge_calls.journal.room import Room
-from concierge_calls.journal.rows import dump, to_text
+from concierge_calls.journal.rows import to_text
 from concierge_calls.journal.starts import START_FAILED
 from concierge_calls.journal.writer import Writer
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
@@ -232,10 +232,9 @@ class RunRecord:
             )
         )
 
-    async def stop_for_good(self, reason: Reason) -> None:
-        """Keep that nobody is to be dialled in this run any more, whoever takes it up."""
-        sql = "UPDATE runs SET stopped = ?1, about = json_set(about, '$.for_good', ?1) WHERE id = ?2 AND NOT finished"
-        await self._writer.write(lambda db: db.execute(sql, (dump(reason), self.id)).rowcount)
+    async def stop_for_good(self, reason: Reason, *, hang_up: bool = False) -> None:
+        """Keep that nobody is dialled in this run any more, whoever takes it up, and whether its calls are hung up."""
+        await self._writer.write(partial(sittings.stop_for_good, run_id=self.id, reason=reason, hang_up=hang_up))
 
     async def go(self, via: str) -> None:
         """Keep which way the run's calls go, where that has turned out since it was drafted."""

@@ -31,9 +31,9 @@ from concierge_calls.journal.live import live_events
 from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.looks import Look, lock_for_a_look, no_look
 from concierge_calls.journal.opening import open_for_reading, open_for_writing
-from concierge_calls.journal.reading import PAGE, Reader, Results, info_of, options_of
+from concierge_calls.journal.reading import PAGE, Reader, Results, info_of, options_of, stop_of
 from concierge_calls.journal.record import RunRecord
-from concierge_calls.journal.rows import load_reason, moment, to_text
+from concierge_calls.journal.rows import moment, to_text
 from concierge_calls.journal.writer import Writer
 from concierge_calls.models import CallEvent, Reason, RunInfo, RunResult, RunStats
 
@@ -196,9 +196,9 @@ class Journal:
             return RequestKey(key, row["body"]), str(row["run_id"])
         return None
 
-    def stopped_for_good(self, run_id: str) -> Reason | None:
-        """Why nobody in this run is ever to be dialled any more; None when that was not said. Raises NoSuchRun."""
-        return load_reason(json.loads(self._reader.run(run_id)["about"]).get("for_good"))
+    def stopped_for_good(self, run_id: str) -> tuple[Reason | None, bool]:
+        """Why nobody in this run is ever to be dialled any more, if so, and whether its calls end; raises NoSuchRun."""
+        return stop_of(self._reader.run(run_id))
 
     def owes_document(self, run_id: str) -> bool:
         """Whether the run was to write a document and has not; raises NoSuchRun."""

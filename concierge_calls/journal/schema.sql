@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS runs (
     sitting_since  TEXT,                          -- when the work that has not been added up yet began
     worked_ms      INTEGER NOT NULL DEFAULT 0,    -- added up over resumes
     stopped        TEXT,                          -- JSON: why dialling stopped early
-    about          TEXT NOT NULL                  -- JSON: source, version, output, format, options, and once it was stopped for good why
+    about          TEXT NOT NULL                  -- JSON: source, version, output, format, options; once it was stopped for good, why, and if calls end
 );
 
 -- `runs` pages newest first, and `resume` wants the latest; neither may see a draft, so drafts are not in it.

@@ -38,6 +38,16 @@ def finish(
     return last_event(db)
 
 
+def stop_for_good(db: sqlite3.Connection, run_id: str, reason: Reason, hang_up: bool) -> None:
+    """Keep why nobody is dialled any more, unless the run is finished; what was to be hung up once stays so."""
+    sql = """
+        UPDATE runs SET stopped = ?1, about = json_set(
+            about, '$.for_good', ?1, '$.hang_up', coalesce(json_extract(about, '$.hang_up'), 0) OR ?2
+        ) WHERE id = ?3 AND NOT finished
+    """
+    db.execute(sql, (dump(reason), hang_up, run_id))
+
+
 def quietly(db: sqlite3.Connection, run_id: str, operation: Callable[[sqlite3.Connection], T]) -> T:
     """Move a call of a run that nobody works on, whose end, reason and worked time stay as they are.
 

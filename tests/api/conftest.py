@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -17,6 +18,12 @@ from typing import Any
 import httpx
 import pytest
 
+from concierge_calls.api.running import Runs
+from concierge_calls.draft import Order, rows_of
+from concierge_calls.exchange import exchange
+from concierge_calls.journal import Journal, Owner, RequestKey
+from concierge_calls.models import Provider
+from concierge_calls.settings.loading import load
 from concierge_calls.simulator import Simulator, SimulatorOptions
 
 COMMAND = str(Path(sys.executable).with_name("concierge-calls"))
@@ -48,6 +55,24 @@ def batch(*lines: int, area: int = 864, **more: Any) -> dict[str, Any]:
 def encoded(text: str) -> str:
     """Return what a browser sends of a file."""
     return base64.b64encode(text.encode()).decode()
+
+
+def order(*lines: int, key: str | None = None) -> Order:
+    """Return what the service makes of a body."""
+    found = [Provider(name=f"Provider {line}", phone=None, phone_given=f"+1864555{line:04}") for line in lines]
+    request = None if key is None else RequestKey(key, "the same")
+    return Order(rows=rows_of(found), source="api", typed={"service": "plumbing"}, owner=Owner.API, request=request)
+
+
+def played(scenario: Callable[[Journal, Callable[..., Runs]], Any]) -> Any:
+    """Return what comes of a scenario with a journal and the runs of a server."""
+
+    async def play() -> Any:
+        with Journal(load().journal_path(simulated=False)) as journal:
+            async with exchange(load(), simulate=False) as shared:
+                return await scenario(journal, lambda *waits: Runs(journal, shared, *waits))
+
+    return asyncio.run(play())
 
 
 class Served:

@@ -64,6 +64,14 @@ def test_a_run_by_kestra_answers_the_same_document_and_health_knows_the_way(
     assert vapi.rang == {FIRST: 1, SECOND: 1}
 
 
+def test_health_says_that_kestra_can_be_reached_where_it_is_set_though_no_run_would_go_by_it(
+    serve: Serve, vapi: Vapi, kestra: Callable[..., dict[str, str]]
+) -> None:
+    health = serve(**kestra()).client.get("/health").json()
+
+    assert (health["kestra"], health["route"]) == ({"reachable": True, "message": None}, "direct")
+
+
 def test_to_stop_a_run_by_kestra_ends_the_execution_and_can_end_the_calls_on_the_line(
     serve: Serve, vapi: Vapi, kestra: Callable[..., dict[str, str]]
 ) -> None:

@@ -102,6 +102,24 @@ def test_whoever_prefers_not_to_wait_is_told_at_once_where_the_run_can_be_seen(s
     assert server.finished(run)["stats"]["inProgress"] == 0
 
 
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (("wait=5", "respond-async"), 202),
+        (('Respond-Async; because="of, this"', "wait=1"), 202),
+        (('note="x, respond-async"',), 200),
+        (("respond-asynchronously",), 200),
+    ],
+)
+def test_several_lines_of_preferences_are_one_list(
+    serve: Serve, vapi: Vapi, lines: tuple[str, ...], status: int
+) -> None:
+    headers = [("Prefer", line) for line in lines]
+    answer = serve().client.post("/providers/batch-call", json=batch(100), headers=headers)
+
+    assert answer.status_code == status
+
+
 def test_a_client_that_goes_away_ends_no_run(serve: Serve, vapi: Vapi) -> None:
     vapi.options.stuck = {"+18645550100": "in-progress"}
     server = serve()
@@ -128,6 +146,8 @@ def test_a_files_providers_are_shown_and_then_called_and_unusable_rows_are_skipp
     assert shown["run"]["dryRun"] is True
     assert [result["status"] for result in shown["results"]] == ["pending", "skipped", "pending"]
     assert (shown["columns"], shown["columnsUsed"]) == (["Business Name", "Mobile"], {})
+    assert shown["notes"][0].startswith("In New York it is ")
+    assert shown["notes"][-1] == "It takes 9 minutes at the longest, if every call lasts as long as it may."
     assert server.client.get("/runs").json() == []
 
     run = server.post("/runs", body).json()["runId"]

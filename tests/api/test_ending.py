@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from concierge_calls.settings.loading import load
-from tests.api.conftest import IN_DOUBT, TERM, Served, Vapi, batch, problem, until
+from tests.api.conftest import IN_DOUBT, TERM, Served, Vapi, batch, encoded, faults, problem, until
 from tests.api.test_runs import on_the_line
 
 Serve = Callable[..., Served]
@@ -124,6 +124,18 @@ def test_twenty_of_the_same_request_at_once_are_one_run(serve: Serve, vapi: Vapi
     assert vapi.rang == {FIRST: 1}
 
 
+def test_a_request_that_was_taken_once_is_taken_again_though_the_server_allows_less_now(
+    serve: Serve, vapi: Vapi
+) -> None:
+    server = serve()
+    document = server.post("/providers/batch-call", batch(100, maxConcurrent=5), Idempotency_Key="one").json()
+    server.tell(TERM)
+    again = serve(VAPI_MAX_CONCURRENT_CALLS="1")
+
+    assert again.post("/providers/batch-call", batch(100, maxConcurrent=5), Idempotency_Key="one").json() == document
+    assert list(faults(again.post("/providers/batch-call", batch(101, maxConcurrent=5)))) == ["maxConcurrent"]
+
+
 def test_a_key_is_for_one_request(serve: Serve, vapi: Vapi) -> None:
     server = serve()
     server.post("/providers/batch-call", batch(100), Idempotency_Key="one")
@@ -134,6 +146,27 @@ def test_a_key_is_for_one_request(serve: Serve, vapi: Vapi) -> None:
 
     assert [problem(answer)[0] for answer in (other, elsewhere, spaced)] == [422, 422, 400]
     assert vapi.rang == {FIRST: 1}
+
+
+def test_the_same_body_may_be_written_in_several_ways(serve: Serve, vapi: Vapi) -> None:
+    server = serve()
+    run = server.begin(batch(100), Idempotency_Key="one")
+    explicit = {"via": None, "allowRedial": False, **batch(100)}
+    assert server.begin(dict(reversed(explicit.items())), Idempotency_Key="one") == run
+
+    file = {"fileName": "a.csv", "contentBase64": encoded("name,phone\nX,8645550101\n"), "serviceNeeded": "plumbing"}
+    written: list[dict[str, Any]] = [file, file | {"map": {}}, file | {"record": None}]
+    answers = [server.post("/runs", body, Idempotency_Key="two") for body in written]
+    assert len({answer.json()["runId"] for answer in answers}) == 1
+
+
+def test_a_request_with_two_keys_is_refused_and_begins_nothing(serve: Serve, vapi: Vapi) -> None:
+    server = serve()
+    keys = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    answer = server.client.post("/providers/batch-call", json=batch(100), headers=keys)
+
+    assert faults(answer) == {"Idempotency-Key": "There are two of them; send one."}
+    assert (server.client.get("/runs").json(), vapi.rang) == ([], {})
 
 
 def test_a_run_that_began_over_twelve_hours_ago_is_left_and_named(serve: Serve, vapi: Vapi) -> None:

@@ -95,6 +95,54 @@ def test_what_is_not_json_or_too_large_or_nowhere_is_refused(standing: tuple[Ser
 
 
 @pytest.mark.parametrize(
+    ("content", "where", "reason"),
+    [
+        (
+            b'{"providers": [\n  {"name" "X"}\n]}',
+            "body",
+            "This is no JSON at line 2, column 11: Expecting ':' delimiter.",
+        ),
+        (b"\xff", "body", "This cannot be read as JSON in UTF-8."),
+        (b"[" * 100_000, "body", "This cannot be read as JSON in UTF-8."),
+        (b"", "body", "This field is needed."),
+        (b"[1]", "body", "Input should be a valid dictionary or object"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_said_with_the_place(
+    standing: tuple[Served, Vapi], content: bytes, where: str, reason: str
+) -> None:
+    server, _ = standing
+    headers = {"Content-Type": "application/json"}
+    answer = server.client.post("/providers/batch-call", content=content, headers=headers)
+    [(field, said)] = faults(answer).items()
+
+    assert (field, said[: len(reason)]) == (where, reason)
+    assert problem(answer)[1] == f"The request cannot be used, so nobody was dialled: {where}: {said}"
+
+
+def test_a_question_that_is_wrong_is_not_said_to_have_dialled_nobody(standing: tuple[Served, Vapi]) -> None:
+    server, _ = standing
+    answers = [
+        server.client.get("/runs?limit=0"),
+        server.post("/session", {}),
+        server.client.get("/runs/x/events?after=-1"),
+    ]
+
+    assert [problem(answer) for answer in answers] == [
+        (400, "The request cannot be used: limit: Input should be greater than or equal to 1."),
+        (400, "The request cannot be used: token: This field is needed."),
+        (400, "The request cannot be used: after: Input should be greater than or equal to 0."),
+    ]
+
+
+def test_whoever_asks_for_the_head_alone_gets_it(standing: tuple[Served, Vapi]) -> None:
+    server, _ = standing
+    answers = [server.client.head(address) for address in (f"{server.url}/", f"{server.url}/docs", "/health")]
+
+    assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"")] * 3
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({"Host": "evil.example"}, 403),
@@ -147,6 +195,11 @@ def test_the_token_is_entered_once_and_kept_in_a_cookie_that_does_not_tell_it(se
     assert TOKEN not in cookie
     assert server.client.get("/runs").json() == []
     assert server.client.get("/health").json()["vapi"] == {"reachable": True, "message": None}
+
+
+def test_a_token_may_be_long(serve: Serve, vapi: Vapi) -> None:
+    token = "t" * 5000
+    assert serve(CONCIERGE_API_TOKEN=token).post("/session", {"token": token}).status_code == 204
 
 
 def test_health_says_what_it_works_with(serve: Serve, vapi: Vapi) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.api.conftest import TERM, Served, Vapi, batch, problem, streamed, until
+import pytest
+
+from concierge_calls.api.documents import document
+from concierge_calls.api.running import Runs
+from concierge_calls.journal import Journal
+from concierge_calls.settings.loading import load
+from tests.api.conftest import TERM, Served, Vapi, batch, order, played, problem, streamed, until
 
 Serve = Callable[..., Served]
 FIRST = "+18645550100"
@@ -76,6 +83,47 @@ def test_events_come_while_the_run_goes_on(serve: Serve, vapi: Vapi) -> None:
                 if line == "event: call.in_progress":
                     vapi.end()
     assert kinds[-3:] == ["call.ended", "call.settled", "run.ended"]
+
+
+def test_the_figures_are_those_of_the_results_that_they_come_with(vapi: Vapi) -> None:
+    vapi.options.stuck = {FIRST: "in-progress"}
+
+    async def scenario(journal: Journal, serving: Callable[..., Runs]) -> tuple[Any, Any]:
+        work = serving().begin(order(100, 101), load({"max_concurrent": 1}))
+        run = await work.begun
+        while journal.history(run)[-1].kind != "call.in_progress":
+            await work.news.wait()
+        earlier = journal.result(run)  # as it is known when the answer begins
+        vapi.end()
+        await work.over.wait()
+        answer = document(journal, earlier)
+        return earlier.stats, json.loads("".join([str(piece) async for piece in answer.body_iterator]))
+
+    earlier, answered = played(scenario)
+    durations = [result["duration"] for result in answered["results"]]
+    assert earlier.in_progress + earlier.pending == 2
+    over = Counter(result["status"] for result in answered["results"])
+    stats = answered["stats"]
+    assert (answered["run"]["finished"], stats["inProgress"], stats["pending"], stats["total"]) == (False, 0, 0, 2)
+    assert (over["completed"], over["no_answer"]) == (stats["successful"], stats["noAnswer"])
+    assert over.total() == stats["successful"] + stats["noAnswer"]
+    assert stats["averageCallDuration"] == pytest.approx(sum(durations) / 2, abs=0.001)
+    assert stats["cost"] == pytest.approx(sum(result["cost"] for result in answered["results"]))
+
+
+def test_a_long_run_that_goes_on_is_answered_whole(serve: Serve, vapi: Vapi) -> None:
+    body = batch(*range(100, 200), problemDescription="Water " * 1000)
+    body["providers"] += batch(*range(100, 200), area=803)["providers"]
+    vapi.options.stuck = {each["phone"]: "in-progress" for each in body["providers"]}
+    server = serve()
+    run = server.begin(body)
+    until(lambda: vapi.live == 5)
+    answered = server.document(run)
+
+    assert [result["index"] for result in answered["results"]] == [*range(200)]
+    counted = Counter(result["status"] for result in answered["results"])
+    stats = answered["stats"]
+    assert (counted["in_progress"], counted["pending"]) == (stats["inProgress"], stats["pending"]) == (5, 195)
 
 
 def test_a_run_that_is_stopped_dials_nobody_new_and_is_finished_when_its_calls_have_ended(

@@ -34,6 +34,19 @@ def test_only_who_shows_the_secret_is_heard(
     assert server.client.post("/webhooks/vapi", json=message("call-1"), headers=headers).status_code == status
 
 
+def test_a_stranger_learns_nothing_of_what_is_wrong_with_a_body(standing: tuple[Served, Vapi]) -> None:
+    server, _ = standing
+    shown = {"X-Vapi-Secret": SECRET}
+    bodies = [b"{", b"{}", b"[1]"]
+    as_json = {"Content-Type": "application/json"}
+    post = server.client.post
+    strange = [post("/webhooks/vapi", content=body, headers=as_json).status_code for body in bodies]
+    known = [post("/webhooks/vapi", content=body, headers=as_json | shown).status_code for body in bodies]
+
+    assert (strange, known) == ([401, 401, 401], [400, 400, 400])
+    assert post("/webhooks/vapi", content=b"{").status_code == 401
+
+
 def test_the_api_token_opens_no_webhook(serve: Serve, vapi: Vapi) -> None:
     server = serve(VAPI_WEBHOOK_SECRET=SECRET, CONCIERGE_API_TOKEN="a-token")  # noqa: S106
     shown = ({"Authorization": "Bearer a-token"}, {"X-Vapi-Secret": SECRET})
@@ -42,8 +55,11 @@ def test_the_api_token_opens_no_webhook(serve: Serve, vapi: Vapi) -> None:
 
 
 def test_without_a_secret_no_message_is_taken(serve: Serve, vapi: Vapi) -> None:
-    answer = serve().client.post("/webhooks/vapi", json=message("call-1"), headers={"X-Vapi-Secret": ""})
-    assert problem(answer)[0] == 404
+    server = serve()
+    answers = [
+        server.client.post("/webhooks/vapi", json=body, headers={"X-Vapi-Secret": ""}) for body in (message("c"), {})
+    ]
+    assert [problem(answer)[0] for answer in answers] == [404, 404]
 
 
 def test_a_message_hastens_what_the_feed_would_find_much_later(serve: Serve, vapi: Vapi) -> None:
