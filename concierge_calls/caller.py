@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from itertools import starmap
 from typing import Any
 
 from concierge_calls.backend import Backend, Placed, Turn
@@ -18,8 +20,21 @@ from concierge_calls.journal import Attempt, RunRecord
 from concierge_calls.lines import Line, Lines, Pace, Share
 from concierge_calls.models import CallState, Reason
 from concierge_calls.observers import Observer, OnError
-from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT, Stopping
+from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT, Brakes, Stopping
 from concierge_calls.underway import Awaited, Look, Underway, receipt
+
+Work = Coroutine[Any, Any, None]
+Call = asyncio.Task[None]
+Claimed = tuple[Attempt, Line, Turn]
+
+
+@dataclass(frozen=True, slots=True)
+class PaceAndBrakes:
+    """How fast all runs dial that share it, and what stops them."""
+
+    pace: Pace
+    brakes: Brakes
+    calls_as: object = None  # one run's number and assistant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +59,7 @@ class Caller:
         observer: Observer,
         on_error: OnError | None = None,
         look: LookAt | None = None,
-        pace: Pace | None = None,
+        pace: PaceAndBrakes | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -53,17 +68,19 @@ class Caller:
         self._lines = lines
         self._rules = rules
         self._sleep = sleep
-        self._stopping = Stopping()
-        self._pace = pace or Pace(rules.start_interval, sleep=sleep, monotonic=monotonic)
+        self._began = monotonic()
+        shared = pace or PaceAndBrakes(Pace(rules.start_interval, sleep=sleep, monotonic=monotonic), Brakes())
+        self._pace, self._doubts = shared.pace, shared.brakes.doubts
+        self._stopping = Stopping(shared.brakes, shared.calls_as)
         self._dialer = Dialer(
             record, backend, self._pace, self._stopping, observer=observer, on_error=on_error, sleep=sleep
         )
         self._changed = asyncio.Event()  # a call left the line or a look is over, so there may be somebody to call
         self._claims = Claims(record, backend.now, rules.redial_after, self._dialer.tell, look, self._changed.set)
         self.underway = Underway(backend)
-        self._calls: set[asyncio.Task[None]] = set()
-        self._followers: dict[str, asyncio.Task[None]] = {}  # call id -> who follows it
-        self._requests: set[asyncio.Task[None]] = set()  # those of them whose request to dial is in flight
+        self._calls: set[Call] = set()
+        self._followers: dict[str, Call] = {}  # call id -> who follows it
+        self._requests: set[Call] = set()  # those of them whose request to dial is in flight
         self._hanging_up = self._leaving = False
 
     def __repr__(self) -> str:
@@ -89,7 +106,7 @@ class Caller:
 
         Expected failures become results. Raises JournalError when the record cannot be kept; all else is a bug.
         """
-        async with self._backend.open(), self._claims.open():
+        async with self._stopping.shared(self._record.id), self._backend.open(), self._claims.open():
             await self._work_off()
             if not self._stopping.offline:
                 await self._work_off()  # what is in doubt is looked for once more, and may be dialled after all
@@ -123,63 +140,57 @@ class Caller:
         async with asyncio.TaskGroup() as group:
             await self._take_up(group)
             while (claimed := await self._next()) is not None:
-                self._start(group, self._dial(*claimed), requesting=True)
+                self._start(group, self._dial(*claimed), partial(self._let_go, *claimed), self._requests)
 
     # Who is next
 
-    async def _next(self) -> tuple[Attempt, Turn, Line] | None:
-        while (line := await self._stopping.unless(self._lines.take())) is not None:
+    async def _next(self) -> Claimed | None:
+        while (line := await self._line()) is not None:
             claimed, more = None, False
             try:
                 claimed, more = await self._claim_in_turn(line)
             finally:
                 if claimed is None:
                     line.free()
-            if claimed is not None:
-                return (*claimed, line)
-            if not more and not await self._more_may_come():
-                return None
+            if claimed is not None or not (more or await self._more_may_come()):
+                return claimed
         return None
 
-    async def _claim_in_turn(self, line: Line) -> tuple[tuple[Attempt, Turn] | None, bool]:
+    async def _line(self) -> Line | None:
+        if not (self._doubts.are_borne or self._stopping.is_set):  # who waits for word leaves the lines to the others
+            with self._patience():
+                await self._stopping.unless(self._doubts.wait())
+        return await self._stopping.unless(self._lines.take(), Line.free)
+
+    async def _claim_in_turn(self, line: Line) -> tuple[Claimed | None, bool]:
+        if not self._doubts.are_borne:
+            return None, not self._stopping.is_set
         await self._stopping.unless(self._pace.wait())
-        turn = await self._turn()
+        with self._patience():
+            turn = await self._stopping.unless(self._backend.turn(), lambda turn: turn.release(unused=True))
         if turn is None:
             return None, False
         attempt = take_back = None
         try:
             if self._stopping.is_set:
                 return None, False
-            if self._pace.left or not self._stopping.doubts.are_borne or not line.dial():
+            if self._pace.left or not self._doubts.are_borne or not line.dial():
                 return None, True  # another one was dialled, or could not be placed, while this one waited for its turn
             self._changed.clear()
+            self._doubts.sending(turn)
             take_back = self._pace.reserve()  # at once: another run of the same pace may be about to dial
             attempt, more = await self._stopping.unless(self._claim()) or (None, False)
         finally:
             if attempt is None:
                 turn.release(unused=True)
+                self._doubts.answered(turn)
                 if take_back is not None:
                     take_back()
-        return (None if attempt is None else (attempt, turn)), more
+        return (None if attempt is None else (attempt, line, turn)), more
 
-    async def _turn(self) -> Turn | None:
-        if self._pace.failing_for >= OFFLINE_LIMIT and not self.on_the_line:
-            self._stopping.give_up()
-        giving_up = asyncio.ensure_future(self._give_up_in_time())
-        try:
-            await self._stopping.unless(self._stopping.doubts.wait())
-            return await self._stopping.unless(self._backend.turn())
-        finally:
-            giving_up.cancel()
-
-    async def _give_up_in_time(self) -> None:
-        await self._sleep(OFFLINE_LIMIT)
-        while self.on_the_line:  # that a call has ended is told by whoever is back, so time counts anew from there
-            self._changed.clear()
-            await self._changed.wait()
-            if not self.on_the_line:
-                await self._sleep(OFFLINE_LIMIT)
-        self._stopping.give_up()
+    def _patience(self) -> AbstractContextManager[None]:
+        give_up, since = self._stopping.give_up, self._began
+        return self._pace.patience(OFFLINE_LIMIT, since, lambda: self.on_the_line, self._changed, give_up)
 
     async def _claim(self) -> tuple[Attempt | None, bool]:
         # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.
@@ -196,26 +207,21 @@ class Caller:
         under_way = self.on_the_line or self.underway.count(Awaited.WORD) or self._claims.are_waiting
         if self._stopping.is_set or not (under_way or self._changed.is_set()):
             return False
-        await self._changed.wait()
+        await self._stopping.unless(self._changed.wait())
         return True
 
     # Each call
 
-    def _start(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None], *, requesting: bool = False) -> None:
+    def _start(self, group: asyncio.TaskGroup, work: Work, over: Callable[[], object], *among: set[Call]) -> None:
         task = group.create_task(work)
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-        if requesting:
-            self._requests.add(task)
-            task.add_done_callback(self._requests.discard)
+        for calls in (self._calls, *among):
+            calls.add(task)
+            task.add_done_callback(calls.discard)
+        task.add_done_callback(lambda _: over())  # for nothing is run of one that is cancelled before it begins
 
-    async def _dial(self, attempt: Attempt, turn: Turn, line: Line) -> None:
-        try:
-            placed = await self._place(attempt, turn, line)
-            if placed is not None:
-                await self._follow(attempt, placed, line)
-        finally:
-            self._let_go(attempt, line)
+    async def _dial(self, attempt: Attempt, line: Line, turn: Turn) -> None:
+        if (placed := await self._place(attempt, turn, line)) is not None:
+            await self._follow(attempt, placed, line)
 
     async def _place(self, attempt: Attempt, turn: Turn, line: Line) -> Placed | None:
         placed = doubt = None
@@ -240,6 +246,7 @@ class Caller:
             await self._dialer.follow(attempt, placed, line, awaits)
         finally:
             self._followers.pop(placed.call_id, None)
+            self._free(line)
 
     def _await(self, attempt: Attempt, placed: Placed | None, line: Line | None, what: Awaited) -> None:
         self.underway.put(attempt, what, placed)
@@ -248,7 +255,11 @@ class Caller:
         elif line is not None:
             line.hold()
 
-    def _let_go(self, attempt: Attempt, line: Line | None) -> None:
+    def _let_go(self, attempt: Attempt, line: Line | None, turn: Turn | None = None) -> None:
+        if turn is not None:
+            turn.release()
+            self._doubts.answered(turn)
+            self._stopping.not_found(attempt.key, answered=False, last=True)  # in doubt or not, nobody looks for it now
         self.underway.remove(attempt)
         self._free(line)
 
@@ -268,26 +279,20 @@ class Caller:
             if (placed := receipt(attempt)) is None:
                 doubtful.append((attempt, line))
             else:
-                self._start(group, self._recover(attempt, line, placed))
+                self._start(group, self._recover(attempt, line, placed), partial(self._let_go, attempt, line))
         if doubtful:
-            self._start(group, self._look(group, doubtful))
+            self._start(group, self._look(group, doubtful), lambda: list(starmap(self._let_go, doubtful)))
 
     async def _look(self, group: asyncio.TaskGroup, doubtful: list[tuple[Attempt, Line | None]]) -> None:
-        try:
-            look = await self._dialer.find([attempt for attempt, _ in doubtful])
-            while doubtful:
-                self._start(group, self._recover(*doubtful.pop(0), look))
-        finally:
-            for attempt, line in doubtful:
-                self._let_go(attempt, line)
+        look = await self._dialer.find([attempt for attempt, _ in doubtful])
+        while doubtful:
+            attempt, line = doubtful.pop(0)
+            self._start(group, self._recover(attempt, line, look), partial(self._let_go, attempt, line))
 
     async def _recover(self, attempt: Attempt, line: Line | None, known: Placed | Look) -> None:
         off_the_line = partial(self._await, attempt, None, line, Awaited.WORD)
-        try:
-            placed = known if isinstance(known, Placed) else await self._dialer.take_up(attempt, known, off_the_line)
-            if placed is not None:
-                if line is None and attempt.state is not CallState.ENDED:
-                    line = self._lines.occupy()
-                await self._follow(attempt, placed, line)
-        finally:
-            self._let_go(attempt, line)
+        placed = known if isinstance(known, Placed) else await self._dialer.take_up(attempt, known, off_the_line)
+        if placed is not None:
+            if line is None and attempt.state is not CallState.ENDED:
+                line = self._lines.occupy()
+            await self._follow(attempt, placed, line)

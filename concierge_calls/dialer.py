@@ -48,7 +48,6 @@ LOOK_AHEAD = timedelta(hours=1)  # the same where it is behind, and a request th
 
 log = logging.getLogger(__name__)
 
-
 STEPS = {Stage.RINGING: EventKind.CALL_RINGING, Stage.IN_PROGRESS: EventKind.CALL_IN_PROGRESS}
 # The codes of a refusal for lack of lines; a backend that takes no more requests may mean its lines.
 LACKS_LINES = frozenset({"no_line", "rate_limit"})
@@ -94,7 +93,7 @@ class Dialer:
         try:
             placed = await self._backend.place(attempt.asked, attempt.key, turn)
         except PlacementInDoubt:
-            self._stopping.doubts.lost(attempt.id)
+            self._stopping.doubts.lost(attempt.key)
             line.lost()
             raise
         except PlacementError as error:
@@ -102,6 +101,7 @@ class Dialer:
             return None
         finally:
             turn.release()
+            self._stopping.doubts.answered(turn)
         self._pace.answered()
         self._stopping.doubts.arrived()
         if placed.blocked:
@@ -129,7 +129,7 @@ class Dialer:
 
         def in_vain(moment: float) -> None:
             if moment >= FIRST_LOOKS:
-                self._stopping.not_found(attempt.id, answered=search.found is not None)
+                self._stopping.not_found(attempt.key, answered=search.found is not None)
 
         await search.look_at(LOOK_AFTER, in_vain)
         if search.found is None:
@@ -139,10 +139,10 @@ class Dialer:
 
     async def _searched_for(self, attempt: Attempt, error: PlacementInDoubt, found: Found) -> Placed | None:
         if found:
-            self._stopping.doubts.found(attempt.id)
+            self._stopping.doubts.found(attempt.key)
             await self.keep(attempt, found[attempt.key])
             return found[attempt.key]
-        self._stopping.not_found(attempt.id, answered=found is not None, last=True)
+        self._stopping.not_found(attempt.key, answered=found is not None, last=True)
         if found is not None:
             await self._doubt(attempt, CallOutcome(status=CallStatus.UNCERTAIN, error=_reason(error)))
             self._on_error(error, attempt.asked, attempt.asked.index)
@@ -156,6 +156,7 @@ class Dialer:
         """Adopt a call in doubt that was found by this look, or search for it unless this process has done that."""
         if look.found and attempt.key in look.found:
             placed = look.found[attempt.key]
+            self._stopping.doubts.found(attempt.key)
             await self.keep(attempt, placed, adopted=attempt.state is CallState.UNCERTAIN)
             return placed
         is_over = attempt.id in self.searched

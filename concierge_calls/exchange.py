@@ -1,4 +1,4 @@
-"""What all runs of a server share: its lines, the pace of its dials, and one way to Vapi."""
+"""What all runs of a server share: its lines, the pace of its dials, what stops them, and one way to Vapi."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from concierge_calls import routing
+from concierge_calls.caller import PaceAndBrakes
 from concierge_calls.lines import Lines, Pace
+from concierge_calls.stopping import Brakes
 
 if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
@@ -25,7 +29,7 @@ class Exchange:
         """Share what these settings allow; `server_url` is where Vapi sends its server messages."""
         self.lines = Lines(settings.max_concurrent)
         interval = 0.0 if simulate else settings.start_interval
-        self.pace = Pace(interval, sleep=asyncio.sleep, monotonic=time.monotonic)
+        self.pace = PaceAndBrakes(Pace(interval, sleep=asyncio.sleep, monotonic=time.monotonic), Brakes())
         self.client = client
         self.simulate = simulate
         self._settings = settings
@@ -34,6 +38,12 @@ class Exchange:
 
     def __repr__(self) -> str:
         return f"<Exchange {self.lines!r}, {self.client!r}>"
+
+    def part(self, settings: Settings) -> Exchange:
+        """Return the same for one run, whose calls fail like those alone that leave the same number and assistant."""
+        part = copy(self)
+        part.pace = replace(self.pace, calls_as=(settings.phone_number_id, settings.assistant_id))
+        return part
 
     def backend(self, settings: Settings) -> VapiBackend:
         """Return the way of one run, which has settings of its own."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from enum import Enum, auto
 
 from concierge_calls.levels import Levels
@@ -192,7 +192,7 @@ class Line:
 
 
 class Pace:
-    """When the next dial may leave: so long after the last one, and later while dialling fails."""
+    """When the next dial may leave: so long after the last one, later while dialling fails, and at last not at all."""
 
     def __init__(
         self, interval: float, *, sleep: Callable[[float], Awaitable[object]], monotonic: Callable[[], float]
@@ -201,6 +201,8 @@ class Pace:
         self._sleep = sleep
         self._monotonic = monotonic
         self._spaced_until = 0.0
+        self._decided = asyncio.Event()
+        self._decided.set()
         self._failures = 0
         self._held_until = 0.0
         self._failing_since: float | None = None
@@ -208,27 +210,26 @@ class Pace:
 
     @property
     def left(self) -> float:
-        """Seconds until the next dial may leave; 0.0 when it may at once."""
+        """Seconds until the next dial may leave; 0.0 when it may at once, infinite while another may be about to."""
+        if not self._decided.is_set():
+            return math.inf
         return max(0.0, max(self._spaced_until, self._held_until) - self._monotonic())
 
     async def wait(self) -> None:
         """Return when the next dial may leave."""
         while (left := self.left) > 0:
-            await self._sleep(left)
+            await (self._sleep(left) if left < math.inf else self._decided.wait())
 
     def dialled(self) -> None:
         """A dial leaves now: the next one waits its interval."""
         self._spaced_until = self._monotonic() + self._interval
+        self._decided.set()
 
     def reserve(self) -> Callable[[], None]:
-        """Keep other runs' dials apart from one that is about to leave; what is returned takes that back."""
-        before = self._spaced_until
-        self.dialled()
-
-        def take_back() -> None:
-            self._spaced_until = before
-
-        return take_back
+        """Keep other runs' dials apart from one that may be about to leave; what is returned says that it does not."""
+        if self._interval > 0:
+            self._decided.clear()
+        return self._decided.set
 
     def answered(self) -> None:
         """Whoever places calls is there: a call was placed, or refused for a reason that only they can name."""
@@ -251,10 +252,41 @@ class Pace:
             self._failures += 1
         self.hold_off(min(LONGEST_HOLD_OFF, 2.0 ** (self._failures - 1)))
 
-    @property
-    def failing_for(self) -> float:
-        """Seconds from the first to the last failure since anybody answered; 0.0 when dialling does not fail."""
-        return 0.0 if self._failing_since is None else self._failed_at - self._failing_since
+    def failing_for(self, since: float) -> float:
+        """Seconds from the first to the last failure since anybody answered, as far as they are after this moment."""
+        return 0.0 if self._failing_since is None else max(0.0, self._failed_at - max(since, self._failing_since))
+
+    @contextmanager
+    def patience(
+        self,
+        seconds: float,
+        since: float,
+        on_the_line: Callable[[], int],
+        changed: asyncio.Event,
+        give_up: Callable[[], object],
+    ) -> Iterator[None]:
+        """Give up if whoever waits meanwhile waits so long, or has failed so long, while nobody is on the line.
+
+        Only failures since that moment count; `changed` is set when somebody may have left the line.
+        """
+        if self.failing_for(since) >= seconds and not on_the_line():
+            give_up()
+        giving_up = asyncio.ensure_future(self._give_up_in(seconds, on_the_line, changed, give_up))
+        try:
+            yield
+        finally:
+            giving_up.cancel()
+
+    async def _give_up_in(
+        self, seconds: float, on_the_line: Callable[[], int], changed: asyncio.Event, give_up: Callable[[], object]
+    ) -> None:
+        await self._sleep(seconds)
+        while on_the_line():  # that a call has ended is told by whoever is back, so time counts anew from there
+            changed.clear()
+            await changed.wait()
+            if not on_the_line():
+                await self._sleep(seconds)
+        give_up()
 
 
 def _now() -> float:

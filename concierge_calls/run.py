@@ -75,7 +75,7 @@ class Run:
         self._record = record
         self.settings = settings
         self._order = order
-        self.ways = Ways(record, settings, order, exchange)
+        self.ways = Ways(record, settings, order, None if exchange is None else exchange.part(settings))
         self._caller: Worker | None = None
 
     @property

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
-from concierge_calls.backend import Fault, Progress, Stage
+from concierge_calls.backend import Fault, Progress, Stage, Turn
 from concierge_calls.models import CallOutcome, CallStatus, Reason
 from concierge_calls.plain import count
 from concierge_calls.underway import Outlook
@@ -23,11 +25,11 @@ log = logging.getLogger(__name__)
 
 _OFFLINE: Final = (
     "Vapi has been out of reach for 15 minutes and nobody is on the line, so the run stops here. "
-    "See to the network, then: concierge-calls resume."
+    "See to the network, then: {resume}"
 )
 _UNANSWERED: Final = (
     "Vapi does not answer requests to dial, and {calls} in a row are in doubt, so nobody else is dialled. "
-    "Those calls are still looked for; once Vapi is well, go on with: concierge-calls resume."
+    "Those calls are still looked for; once Vapi is well, go on with: {resume}"
 )
 _ORDER: Final = list(Stage)
 # How far a call came that ended so; of any other it is not known, or it was not its own doing.
@@ -101,11 +103,14 @@ class Doubts:
     """The requests to dial in a row whose replies were lost; one that is known to have arrived ends the row.
 
     One may be chance, and the others go on. After a second one nobody is dialled until the call of the first was found
-    or looked for in vain, after a third one until that is known of all of them.
+    or looked for in vain, after a third one until that is known of all of them; a request in flight may be the next.
+    Once three were looked for in vain, one request at a time is a try, until one arrives.
     """
 
     def __init__(self) -> None:
-        self._row: dict[int, _Look] = {}  # by attempt: how the first looks for its call went
+        self._row: dict[str, _Look] = {}  # by the attempt's key: how the first looks for its call went
+        self._in_flight: set[Turn] = set()
+        self._tried = False  # the last request left when there were too many already
         self._borne = asyncio.Event()
         self._borne.set()
 
@@ -122,71 +127,116 @@ class Doubts:
 
     @property
     def are_too_many(self) -> bool:
-        """Whether so many calls were looked for in vain that nobody else is to be dialled."""
+        """Whether so many calls were looked for in vain that whoever dials now is to stop."""
         return sum(look is _Look.IN_VAIN for look in self._row.values()) >= MOST_IN_DOUBT
 
     async def wait(self) -> None:
         """Return when somebody else may be dialled."""
         await self._borne.wait()
 
-    def lost(self, attempt: int) -> None:
+    def sending(self, turn: Turn) -> None:
+        """A request is about to leave in this turn."""
+        self._tried = self.are_too_many
+        self._in_flight.add(turn)
+        self._weigh()
+
+    def answered(self, turn: Turn) -> None:
+        """The request in this turn is no longer in flight, or never was; a second time does nothing."""
+        self._in_flight.discard(turn)
+        self._weigh()
+
+    def lost(self, key: str) -> None:
         """The reply to this attempt's request was lost."""
-        self._set(attempt, _Look.GOES_ON)
+        self._row[key] = _Look.GOES_ON
+        self._weigh()
 
     def arrived(self) -> None:
         """A request was answered with a call."""
         self._row.clear()
-        self._borne.set()
+        self._weigh()
 
-    def found(self, attempt: int) -> None:
+    def found(self, key: str) -> None:
         """This attempt's call was found, so its request had arrived."""
-        if attempt in self._row:
+        if key in self._row:
             self.arrived()
 
-    def not_found(self, attempt: int, *, answered: bool, last: bool = False) -> None:
+    def not_found(self, key: str, *, answered: bool, last: bool = False) -> bool:
         """The first looks for this attempt's call did not find it, or a later one, perhaps the last.
 
         One that was not answered says nothing. Nor does the answer that comes in the end: who could not be asked for
-        calls either was not there, and now is.
+        calls either was not there, and now is. Returns whether there are too many by this one.
         """
-        look = self._row.get(attempt)
+        look, were_too_many = self._row.get(key), self.are_too_many
         if look is _Look.UNANSWERED and answered:
-            del self._row[attempt]
-            self._weigh()
+            del self._row[key]
         elif look is not None and look is not _Look.IN_VAIN:
-            self._set(attempt, _Look.IN_VAIN if answered or last else _Look.UNANSWERED)
-
-    def _set(self, attempt: int, look: _Look) -> None:
-        self._row[attempt] = look
+            self._row[key] = _Look.IN_VAIN if answered or last else _Look.UNANSWERED
         self._weigh()
+        is_news = look is not _Look.IN_VAIN and self._row.get(key) is _Look.IN_VAIN
+        return is_news and self.are_too_many and (self._tried or not were_too_many)
 
     def _weigh(self) -> None:
-        first = next(iter(self._row.values()), _Look.IN_VAIN)
-        if len(self) < 2 or (len(self) < MOST_IN_DOUBT and first is _Look.IN_VAIN):
-            self._borne.set()
-        else:
-            self._borne.clear()
+        (self._borne.set if self._may_go_on() else self._borne.clear)()
+
+    def _may_go_on(self) -> bool:
+        if self.are_too_many:
+            return not self._in_flight and all(look is _Look.IN_VAIN for look in self._row.values())
+        if self._row and len(self) + len(self._in_flight) >= MOST_IN_DOUBT:
+            return False
+        return len(self) < 2 or next(iter(self._row.values())) is _Look.IN_VAIN
+
+
+class Brakes:
+    """What stops all runs that share it: replies lost in a row, and calls that failed alike in a row.
+
+    Neither outlasts its cause: whoever begins later is not stopped by what was before, but by one more of the kind.
+    """
+
+    def __init__(self) -> None:
+        self.doubts = Doubts()
+        # A fault that is no number's own is everybody's who calls as that run does. All runs that begin on a server do,
+        # but one that is taken up keeps its number and assistant. A refused request may be about what one run asked
+        # for, so it stops that one alone: it rings nobody, and if it is the account, theirs are refused as well.
+        self.rows: defaultdict[object, Row] = defaultdict(Row)
+        self.runs: list[Stopping] = []  # that are being worked off
+
+    def __repr__(self) -> str:
+        return f"<Brakes of {count(len(self.runs), 'run')}, {self.doubts!r}>"
 
 
 class Stopping:
     """Whether nobody new is dialled, and why; once it is so, it stays so."""
 
-    def __init__(self) -> None:
+    def __init__(self, brakes: Brakes | None = None, calls_as: object = None) -> None:
+        """Share on `brakes` what is learnt with other runs, and what ends alike with those that call as this one."""
         self.reason: Reason | None = None  # the account's or our own fault
         self.interrupted = False  # it ends before everybody was called, for no such fault
         self.offline = False  # as nobody was reached for long
-        self.doubts = Doubts()
-        self._row = Row()
+        self.calls_as = calls_as
+        self.resume = ""  # how it goes on
+        self._brakes = brakes or Brakes()
+        self.doubts = self._brakes.doubts
+        self._row = self._brakes.rows[calls_as]
         self._event = asyncio.Event()
 
     def __repr__(self) -> str:
         why = self.reason.code if self.reason else "interrupted" if self.interrupted else "not stopped"
-        return f"<Stopping {why}, {self._row!r}, {self.doubts!r}>"
+        return f"<Stopping {why}, {self._row!r}, {self._brakes!r}>"
 
     @property
     def is_set(self) -> bool:
         """Whether nobody new is dialled."""
         return self._event.is_set()
+
+    @asynccontextmanager
+    async def shared(self, run_id: str) -> AsyncIterator[None]:
+        """Have this run stopped, while the context lasts, by what befalls the calls of any run on the same brakes."""
+        self.resume = f"concierge-calls resume {run_id}"
+        self._brakes.runs.append(self)
+        try:
+            yield
+        finally:
+            self._brakes.runs.remove(self)
 
     def interrupt(self) -> None:
         """Somebody said so, and a resume goes on."""
@@ -195,16 +245,16 @@ class Stopping:
 
     def give_up(self) -> None:
         """Nobody has been reached for long."""
-        log.warning(_OFFLINE)
+        log.warning(_OFFLINE.format(resume=self.resume))
         self.offline = True
         self.interrupt()
 
-    def not_found(self, attempt: int, *, answered: bool, last: bool = False) -> None:
-        """A call in doubt was looked for in vain: stop if that is so of those in a row; see `Doubts.not_found`."""
-        self.doubts.not_found(attempt, answered=answered, last=last)
-        if self.doubts.are_too_many and not self.is_set:
-            log.warning(_UNANSWERED.format(calls=count(len(self.doubts), "call")))
-            self.interrupt()
+    def not_found(self, key: str, *, answered: bool, last: bool = False) -> None:
+        """A call in doubt was looked for in vain: stop all if that is so of those in a row; see `Doubts.not_found`."""
+        if self.doubts.not_found(key, answered=answered, last=last):
+            for run in [each for each in self._brakes.runs if not each.is_set]:
+                log.warning(_UNANSWERED.format(calls=count(len(self.doubts), "call"), resume=run.resume))
+                run.interrupt()
 
     def refuse(self, reason: Reason) -> None:
         """Every other call would be refused for this reason; the first one that is named is kept."""
@@ -212,22 +262,35 @@ class Stopping:
         self._event.set()
 
     def ended(self, progress: Progress) -> None:
-        """A call has ended: stop if that is the account's fault, or if calls in a row say that it is."""
+        """A call has ended: stop all if that is the account's fault, or if calls in a row say that it is."""
         if progress.outcome is not None and (reason := self._row.add(progress.outcome, progress.fault)):
-            self.refuse(reason)
+            for run in [each for each in self._brakes.runs if each.calls_as == self.calls_as]:
+                run.refuse(reason)
 
-    async def unless(self, waiting: Coroutine[Any, Any, T]) -> T | None:
-        """Return what is waited for, or None as soon as nobody new is dialled."""
+    async def unless(self, waiting: Coroutine[Any, Any, T], undo: Callable[[T], object] | None = None) -> T | None:
+        """Return what is waited for, or None as soon as nobody new is dialled.
+
+        `undo` gives back what had come when whoever waits for it was cancelled.
+        """
         work = asyncio.ensure_future(waiting)
         stop = asyncio.ensure_future(self._event.wait())
         try:
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if work.cancel():  # which does nothing to work that is done
+                await asyncio.wait({work})
+        except asyncio.CancelledError:
+            if undo is not None:
+                work.add_done_callback(partial(_give_back, undo))
+            raise
         finally:
             stop.cancel()
-            work.cancel()  # does nothing to work that is done
-        with suppress(asyncio.CancelledError):
-            return await work
-        return None
+            work.cancel()
+        return None if work.cancelled() else work.result()
+
+
+def _give_back(undo: Callable[[T], object], work: asyncio.Future[T]) -> None:
+    if not work.cancelled() and work.exception() is None:
+        undo(work.result())
 
 
 def _came_to(outcome: CallOutcome, stage: Stage) -> bool:

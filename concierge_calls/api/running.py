@@ -21,7 +21,7 @@ from concierge_calls.plain import count, masked
 from concierge_calls.resuming import continued_in, stop_for_good
 from concierge_calls.run import STOPPED
 from concierge_calls.settings.loading import Settings
-from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT
+from concierge_calls.stopping import LEAVING_LIMIT
 
 MOST = 100  # runs that are worked on at once
 TAKES_UP = timedelta(hours=12)  # what was asked for longer ago is left alone
@@ -232,7 +232,6 @@ class Runs:
         async with drafted_in(self._journal, order, settings, exchange=self._exchange) as run, run.connected():
             self._by_id[run.id] = work
             work.hold(run)
-            self._reached()
             return _halt(await run.start(work.tell, on_caller=work.found))
 
     async def _go_on(self, work: Work) -> Halt | None:
@@ -244,14 +243,7 @@ class Runs:
             if run.is_stopped and not known.stats.in_progress:  # nothing is left to be asked for
                 return _halt(await run.start(work.tell))
             async with run.connected():
-                self._reached()
                 return _halt(await run.start(work.tell, on_caller=work.found))
-
-    def _reached(self) -> None:
-        # For how long nobody could be dialled is told by the dials alone; a run that begins with that behind it would
-        # be given up before its first one, and so would every run after it.
-        if self._exchange.pace.failing_for >= OFFLINE_LIMIT:
-            self._exchange.pace.answered()
 
     async def _is_to_be_tried(self, work: Work, halt: Halt) -> bool:
         """Wait until the run is to be tried again; whether it is at all."""

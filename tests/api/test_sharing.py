@@ -136,7 +136,7 @@ def test_two_hundred_requests_at_once_are_answered_the_bound_is_kept_and_nobody_
         body = batch(100 + number % 100, area=864 if number < 100 else 312)
         asked: dict[str, Any] = {"json": body, "headers": {"Idempotency-Key": f"n{number}"}}
         # A client of its own, as two hundred programs would have.
-        with httpx.Client(base_url=server.client.base_url, timeout=LONGEST, trust_env=False) as client:
+        with httpx.Client(base_url=server.client.base_url, timeout=5 * LONGEST, trust_env=False) as client:
             while (answer := client.post("/providers/batch-call", **asked)).status_code == 429:
                 assert answer.headers["retry-after"] == "30"
                 threading.Event().wait(0.2)
@@ -181,3 +181,39 @@ def test_one_feed_follows_the_calls_of_all_runs_and_a_new_one_those_that_come_la
                 return [*seen, feeds()]
 
     assert asyncio.run(scenario()) == [1, 1, 0, 1]
+
+
+def test_runs_share_lines_pace_and_brakes_and_what_ends_alike_with_those_that_call_as_they_do() -> None:
+    async def scenario() -> None:
+        async with exchange(load(), simulate=True) as shared:
+            first, second = shared.part(load()), shared.part(load({"call_timeout": 60}))
+            other = shared.part(load({"assistant_id": "22222222-2222-4222-8222-222222222222"}))
+            for part in (first, second, other):
+                assert (part.lines, part.pace.pace, part.pace.brakes) == (
+                    shared.lines,
+                    shared.pace.pace,
+                    shared.pace.brakes,
+                )
+            assert first.pace.calls_as == second.pace.calls_as != other.pace.calls_as
+
+    asyncio.run(scenario())
+
+
+def test_a_vapi_that_swallows_requests_to_dial_is_sent_few_of_a_dozen_runs_and_more_once_it_is_well(
+    serve: Serve, vapi: Vapi
+) -> None:
+    vapi.options.fail_after, vapi.options.create_delay, vapi.options.list_lag = 1.0, 1.0, 1000.0
+    server = serve(VAPI_MAX_CONCURRENT_CALLS="20")
+    runs = [server.begin(batch(100 + number)) for number in range(12)]
+    until(lambda: server.said.count("calls in a row are in doubt, so nobody else is dialled") == len(runs))
+
+    dialled = len(vapi.calls())
+    assert 3 <= dialled <= 4  # four may leave together
+    stats = [server.document(run)["stats"] for run in runs]
+    assert (sum(each["inProgress"] for each in stats), sum(each["pending"] for each in stats)) == (
+        dialled,
+        12 - dialled,
+    )
+
+    vapi.options.fail_after, vapi.options.create_delay, vapi.options.list_lag = 0.0, 0.0, 0.0
+    assert server.post("/providers/batch-call", batch(110, 120, 130, area=312)).json()["stats"]["successful"] == 3

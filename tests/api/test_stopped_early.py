@@ -17,9 +17,7 @@ from concierge_calls.api import running
 from concierge_calls.api.problems import Problem
 from concierge_calls.api.running import TAKES_UP, Runs, wait_after
 from concierge_calls.journal import Journal
-from concierge_calls.lines import Pace
 from concierge_calls.settings.loading import load
-from concierge_calls.stopping import OFFLINE_LIMIT
 from tests.api.conftest import TERM, Served, Vapi, batch, order, played, problem, until
 from tests.api.test_runs import on_the_line, told
 
@@ -127,26 +125,6 @@ def test_a_run_is_not_tried_for_ever(vapi: Vapi) -> None:
         return journal.result(work.begun.result()).run.finished, runs.working_on(work.begun.result())
 
     assert played(scenario) == (False, None)
-
-
-def test_after_an_outage_that_ended_runs_others_are_dialled_again(vapi: Vapi) -> None:
-    clock = [0.0]
-
-    async def scenario(journal: Journal, serving: Callable[..., Runs]) -> Any:
-        runs = serving()
-        pace = Pace(0.0, sleep=asyncio.sleep, monotonic=lambda: clock[0])
-        pace.failed()
-        clock[0] = OFFLINE_LIMIT
-        pace.failed()
-        clock[0] *= 2
-        runs._exchange.pace = pace
-        work = runs.begin(order(100), load())
-        await work.rests.wait()
-        await runs.leave()
-        return journal.result(work.begun.result()).run.finished
-
-    assert played(scenario)
-    assert vapi.rang == {FIRST: 1}
 
 
 def test_calls_that_failed_alike_are_followed_by_others_only_when_somebody_says_so(vapi: Vapi) -> None:

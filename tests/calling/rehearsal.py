@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-from concierge_calls.caller import Caller, Rules
+from concierge_calls.caller import Caller, PaceAndBrakes, Rules
 from concierge_calls.claiming import LookAt
 from concierge_calls.errors import PlacementError
 from concierge_calls.journal import Clock, Journal, NewRun, Owner, RunRecord
-from concierge_calls.lines import Lines
+from concierge_calls.lines import Lines, Share
 from concierge_calls.models import (
     CallEvent,
     CallOutcome,
@@ -100,8 +100,10 @@ class Rehearsal:
         assert self.backend.turns_out == 0
         return caller
 
-    async def caller(self, lines: int = 5, *, shared: Lines | None = None, **rules: Any) -> Caller:
-        """Take up the run as a new process does, or begin it."""
+    async def caller(
+        self, lines: int = 5, *, shared: Lines | Share | None = None, pace: PaceAndBrakes | None = None, **rules: Any
+    ) -> Caller:
+        """Take up the run as a new process does, or begin it; what is `shared` and the `pace` are other runs', too."""
         loop = cast(VirtualLoop, asyncio.get_running_loop())
         clock = Clock(now=lambda: moment(loop.time()), monotonic=loop.time)  # asked by the writer's thread too
         journal = Journal(self._path, clock)
@@ -117,6 +119,7 @@ class Rehearsal:
             observer=lambda event: self.observer(event),
             on_error=lambda *told: self.on_error(*told),
             look=self.look,
+            pace=pace,
             monotonic=loop.time,
         )
 

@@ -123,6 +123,26 @@ def test_an_interval_that_is_over_is_not_waited_for(watch: Watch) -> None:
     assert watch.passed(pace.wait) == 0
 
 
+@pytest.mark.parametrize(("leaves", "waited"), [(False, 3), (True, 8)])
+def test_whoever_waits_while_another_may_be_about_to_dial_goes_as_soon_as_that_is_decided(
+    leaves: bool, waited: float
+) -> None:
+    async def scenario() -> float:
+        pace = Pace(5.0, sleep=asyncio.sleep, monotonic=asyncio.get_running_loop().time)
+        take_back = pace.reserve()
+        waiting = asyncio.ensure_future(pace.wait())
+        await asyncio.sleep(3)
+        if leaves:
+            pace.dialled()
+        else:
+            take_back()
+        await waiting
+        return now()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(scenario()) == waited
+
+
 def test_each_failure_in_a_row_waits_twice_as_long_up_to_half_a_minute(watch: Watch) -> None:
     pace, waits = paced(watch), []
     for _ in range(8):
@@ -179,14 +199,14 @@ def test_a_wait_that_grows_meanwhile_is_waited_to_its_end(watch: Watch) -> None:
 
 def test_it_is_known_since_when_dialling_fails(watch: Watch) -> None:
     pace = paced(watch)
-    assert pace.failing_for == 0
+    assert pace.failing_for(0.0) == 0
     pace.failed()
     watch.time += 40
     pace.failed()
     watch.time += 2
-    assert pace.failing_for == 40
+    assert (pace.failing_for(0.0), pace.failing_for(115.0), pace.failing_for(141.0)) == (40, 25, 0)
     pace.answered()
-    assert pace.failing_for == 0
+    assert pace.failing_for(0.0) == 0
 
 
 def test_a_wait_that_was_asked_for_is_no_failing_however_long(watch: Watch) -> None:
@@ -194,7 +214,7 @@ def test_a_wait_that_was_asked_for_is_no_failing_however_long(watch: Watch) -> N
     for _ in range(2):
         pace.hold_off(3600.0)
         assert watch.passed(pace.wait) == LONGEST_ASKED
-    assert pace.failing_for == 0
+    assert pace.failing_for(0.0) == 0
 
 
 # How many lines there turn out to be

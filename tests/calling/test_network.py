@@ -135,7 +135,7 @@ def test_a_quarter_of_an_hour_offline_with_nobody_on_the_line_leaves_the_rest_to
     assert OFFLINE_LIMIT <= ended <= OFFLINE_LIMIT + 10
     assert [record.getMessage() for record in caplog.records if record.name == "concierge_calls.stopping"] == [
         "Vapi has been out of reach for 15 minutes and nobody is on the line, so the run stops here. "
-        "See to the network, then: concierge-calls resume."
+        f"See to the network, then: concierge-calls resume {run.run_id}"
     ]
 
 
@@ -186,7 +186,7 @@ def test_an_outage_of_creates_alone_leaves_three_in_doubt_and_the_rest_to_a_resu
     assert (caller.interrupted, caller.stopped, vapi.asked["create"]) == (True, None, 7)
     assert [record.getMessage() for record in caplog.records if record.name == "concierge_calls.stopping"] == [
         "Vapi does not answer requests to dial, and 3 calls in a row are in doubt, so nobody else is dialled. "
-        "Those calls are still looked for; once Vapi is well, go on with: concierge-calls resume."
+        f"Those calls are still looked for; once Vapi is well, go on with: concierge-calls resume {run.run_id}"
     ]
 
 
