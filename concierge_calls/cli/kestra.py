@@ -105,8 +105,10 @@ def _check_here() -> None:
     from concierge_calls.kestra.checking import here, line
     from concierge_calls.output import write_to_stdout
     from concierge_calls.settings.fields import SETTINGS
+    from concierge_calls.settings.kestra import forget_the_route
     from concierge_calls.settings.loading import load
 
+    forget_the_route(os.environ)
     try:
         folder = load().journal_path(simulated=False).parent
     except SettingsError:  # which the checks tell

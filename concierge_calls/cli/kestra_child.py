@@ -41,7 +41,9 @@ def child(
 async def _work(item: Path | None, file: Path | None) -> None:
     from concierge_calls.handed import call
     from concierge_calls.kestra.child import Child
+    from concierge_calls.settings.kestra import forget_the_route
 
+    forget_the_route(os.environ)
     child, loop = Child(call, os.environ, of=item, whole=file), asyncio.get_running_loop()
 
     def stop(*_: object) -> None:

@@ -63,9 +63,11 @@ async def _look(
     constraints = await _answer(client.validate(source(dialect)))
     deployed = await _answer(_deployed(client, kind.flow_id))
     facts = replace(facts, admitted="yes", constraints=constraints or "", deployed=deployed or "no")
-    if constraints:
-        return facts
-    check = render(dialect, runner=runner, namespace=client.namespace, version=__version__)
+    if constraints:  # of which the flow that is there has the same
+        known = replace(deployed, constraints="") if isinstance(deployed, DeployedFlow) else facts.deployed
+        return replace(facts, deployed=known)
+    like = deployed.flow.source if isinstance(deployed, DeployedFlow) and deployed.rendered_by else ""
+    check = render(dialect, runner=runner, namespace=client.namespace, version=__version__, like=like)
     return replace(facts, workers=await _answer(ask_workers(client, check, patience=patience)))
 
 
@@ -77,10 +79,14 @@ async def _answer(question: Awaitable[T]) -> T | KestraError:
 
 
 async def _deployed(client: KestraClient, flow_id: str) -> DeployedFlow | None:
-    from concierge_calls.kestra.flow import limit_of, rendered_by
+    from concierge_calls.kestra.flow import changed, limit_of, rendered_by
 
     flow = await client.flow(flow_id)
     if flow is None:
         return None
-    version = rendered_by(flow.source)
-    return DeployedFlow(flow=flow, rendered_by=version, lines=limit_of(flow.source) if version else None)
+    if (version := rendered_by(flow.source)) is None:
+        return DeployedFlow(flow=flow, rendered_by=None, lines=None)
+    lines = limit_of(flow.source)
+    changed(flow.source, limit=lines, backstop=1)  # as a run does; it raises where that is not possible any more
+    constraints = await client.validate(flow.source)
+    return DeployedFlow(flow=flow, rendered_by=version, lines=lines, constraints=constraints or "")

@@ -27,11 +27,15 @@ RESTARTS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployedFlow:
-    """The flow that runs are handed to, as it is on the server; `rendered_by` is None for somebody else's."""
+    """The flow that runs are handed to, as it is on the server; `rendered_by` is None for somebody else's.
+
+    `constraints` are what this Kestra has against it by now, empty where it has nothing.
+    """
 
     flow: Flow
     rendered_by: str | None
     lines: int | None
+    constraints: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +154,8 @@ def _flow(found: KestraFacts) -> Check:
         return Check("flow", State.WRONG, found.deployed.message)
     if found.deployed is None:
         return _not_checked("flow")
-    return Check("flow", State.WRONG, f"There is no flow {flow}. Put it there with: {deploy}")
+    sentence = f"There is no flow {flow} yet. The first run puts it there, and so does: {deploy}"
+    return Check("flow", State.WARNING, sentence)
 
 
 def _of_flow(deployed: DeployedFlow, flow: str, deploy: str) -> tuple[State, str]:
@@ -160,6 +165,12 @@ def _of_flow(deployed: DeployedFlow, flow: str, deploy: str) -> tuple[State, str
         )
     if deployed.flow.is_disabled:
         return State.WRONG, f"The flow {flow} is disabled. Enable it there."
+    if deployed.constraints:
+        why = safe(deployed.constraints, LONGEST_TOLD)
+        return (
+            State.WRONG,
+            f"The flow {flow} is there, and this Kestra would not take it: {why}. Renew it with: {deploy}",
+        )
     lines = f", for {count(deployed.lines, 'line')}" if deployed.lines else ""
     is_there = f"The flow {flow} is there, revision {deployed.flow.revision}{lines}"
     if deployed.rendered_by != __version__:

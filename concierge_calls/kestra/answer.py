@@ -19,8 +19,8 @@ from concierge_calls.errors import (
 )
 from concierge_calls.journal import Journal, LineSpan
 from concierge_calls.kestra import outputs
-from concierge_calls.kestra.item import Part
-from concierge_calls.kestra.markers import Markers
+from concierge_calls.kestra.item import Part, dialled
+from concierge_calls.kestra.markers import marked
 from concierge_calls.kestra.outputs import Entry
 from concierge_calls.models import CallResult, CallStatus, Reason, RunResult
 
@@ -29,6 +29,11 @@ _UNKNOWN = Reason(
     "marked",
     "An earlier start of this task was about to dial this number, and what came of it is not known here: the phone may"
     " have rung, so it is not dialled again.",
+)
+_TWICE = Reason(
+    "duplicate",
+    "This number stands in the list under another name, too, and is called once in a run; nobody's phone rang for this"
+    " one.",
 )
 _CODES: Mapping[type[ConciergeError], str] = {
     SettingsError: "settings",
@@ -57,12 +62,12 @@ def answer(part: Part, path: Path, markers: Path, reason: Reason | None) -> Answ
         return unknown(part, markers, reason)
     run, spans = known
     if not is_of(part, run):
-        return unknown(part, None, reason)
+        return _twice(part) if _has_its_numbers(part, run) else unknown(part, None, reason)
 
     def told(tell: Callable[..., Entry]) -> Iterator[Entry]:
         for result in _told(run, reason):
             index = result.index
-            yield tell(result, run_id=part.run_id, number=part.numbers[index], span=spans.get(index))
+            yield tell(result, run_id=part.run_id, number=part.shown[index], span=spans.get(index))
 
     return Answer(list(told(outputs.entry)), lambda: told(outputs.whole_entry))
 
@@ -71,6 +76,18 @@ def is_of(part: Part, known: RunResult) -> bool:
     """Tell whether the run was begun for those who are handed over now."""
     names = [(result.provider.name, result.provider.phone_given) for result in known.results]
     return names == [(row.values["name"], row.values["phone"]) for row in part.rows]
+
+
+def _has_its_numbers(part: Part, known: RunResult) -> bool:
+    return [result.provider.phone for result in known.results] == [dialled(row.values["phone"]) for row in part.rows]
+
+
+def _twice(part: Part) -> Answer:
+    entries = [
+        outputs.nobody_called(CallStatus.SKIPPED, _TWICE, run_id=part.run_id, number=number, name=row.values["name"])
+        for number, row in zip(part.shown, part.rows, strict=True)
+    ]
+    return Answer(entries, lambda: iter(entries))
 
 
 def _known(path: Path, run_id: str) -> tuple[RunResult, Mapping[int, LineSpan]] | None:
@@ -95,19 +112,19 @@ def _told(known: RunResult, reason: Reason | None) -> Iterator[CallResult]:
 def unknown(part: Part, markers: Path | None, reason: Reason | None) -> Answer:
     """Tell of those of whom no journal knows: nobody was dialled, unless there is a mark that says otherwise."""
     entries = []
-    for number, row in zip(part.numbers, part.rows, strict=True):
+    for number, shown, row in zip(part.numbers, part.shown, part.rows, strict=True):
         if markers is not None and _is_marked(markers, f"{part.run_id}-{number}-"):
             status, error = CallStatus.UNCERTAIN, _UNKNOWN
         else:
             status, error = (CallStatus.PENDING, _STOPPED) if reason is None else (CallStatus.NOT_CALLED, reason)
         name = row.values["name"]
-        entries.append(outputs.nobody_called(status, error, run_id=part.run_id, number=number, name=name))
+        entries.append(outputs.nobody_called(status, error, run_id=part.run_id, number=shown, name=name))
     return Answer(entries, lambda: iter(entries))
 
 
 def _is_marked(markers: Path, beginning: str) -> bool:
-    with suppress(JournalError):
-        return markers.is_dir() and bool(Markers(markers).beginning(beginning))
+    with suppress(OSError):
+        return bool(marked(markers, beginning))
     return False
 
 

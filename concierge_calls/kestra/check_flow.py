@@ -5,27 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import string
+import re
 import textwrap
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from concierge_calls.kestra.client import KestraClient
 from concierge_calls.kestra.dialect import Dialect
-from concierge_calls.kestra.flow import Runner, RunnerKind
+from concierge_calls.kestra.flow import SERVERS, Runner, filled, runner_lines
 from concierge_calls.kestra.schemas import Execution, LogLine
 
 FLOW_ID: Final = "concierge_check"
 LABEL: Final = "check"
 PATIENCE: Final = 120.0  # seconds until the workers must have answered; a container's image may have to be fetched
 _LOOK: Final = 0.5  # seconds between two looks
-_SERVERS: Final = {Dialect.V0: "Kestra 0.18 to 0.22", Dialect.V1: "Kestra 0.23 to 1.x", Dialect.V2: "Kestra 2.x"}
-_SECRETS: Final = ("VAPI_API_KEY", "VAPI_PHONE_NUMBER_ID")
+# What a flow of ours says of how a child is run, and with which environment of its own.
+_CHILD: Final = re.compile(
+    r"^[ \t]*- id: call\n[ \t]*type: io\.kestra\.plugin\.scripts\.shell\.Commands\n(.*?)^[ \t]*allowFailure:"
+    r".*?^[ \t]*env:[ \t]*\n(.*?)^[ \t]*CONCIERGE_CHILD_DEFAULTS_B64:",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 class OwnCheck(BaseModel):
@@ -67,39 +70,36 @@ class Workers:
     log: tuple[LogLine, ...] = field(default=(), repr=False)
 
 
-class _Template(string.Template):
-    """Has @{name} for its places: YAML and Pebble have their own use for $ and {{ }}."""
+def render(dialect: Dialect, *, runner: Runner, namespace: str, version: str, like: str = "") -> str:
+    """Return the check's YAML for a server of this dialect, with children that run as those of a run do.
 
-    delimiter = "@"
-
-
-def render(dialect: Dialect, *, runner: Runner, namespace: str, version: str) -> str:
-    """Return the check's YAML for a server of this dialect, with children that run as those of a run do."""
-    text = resources.files(__package__).joinpath("flows", "check.yaml").read_text(encoding="utf-8")
-    is_docker = runner.kind is RunnerKind.DOCKER
-    # A container has nothing of the worker's environment; a process has all of it.
-    secrets = [f"{name}: \"{{{{ secret('{name}') }}}}\"" for name in _SECRETS] if is_docker else []
-    return _Template(text).substitute(
-        version=version,
-        server=_SERVERS[dialect],
-        namespace=namespace,
-        runner=textwrap.indent(_runner(runner), "    "),
-        secrets=textwrap.indent("\n".join(secrets) or "# Key and number are the worker's own.", "      "),
+    They do so by what stands in the flow that it is to be `like`, the deployed one, whatever was changed there by hand;
+    without it by `runner`. Raises SettingsError for a bound of containers that this Kestra does not take.
+    """
+    how = _how(like) or (runner_lines(runner, dialect), _secrets(runner))
+    return filled(
+        "check",
+        {
+            "version": version,
+            "server": SERVERS[dialect],
+            "namespace": namespace,
+            "runner": textwrap.indent(how[0], "    "),
+            "secrets": textwrap.indent(how[1], "      "),
+        },
     )
 
 
-def _runner(runner: Runner) -> str:
-    if runner.kind is RunnerKind.PROCESS:
-        return "taskRunner:\n  type: io.kestra.plugin.core.runner.Process"
-    lines = [
-        f"containerImage: {json.dumps(runner.image)}",
-        "taskRunner:\n  type: io.kestra.plugin.scripts.runner.docker.Docker",
-    ]
-    if runner.memory:
-        lines.append(f"  memory:\n    memory: {json.dumps(runner.memory)}")
-    if runner.cpus:
-        lines.append(f"  cpu:\n    cpus: {runner.cpus:g}")
-    return "\n".join(lines)
+def _how(source: str) -> tuple[str, str] | None:
+    found = _CHILD.search(source)
+    return (_lines(found[1]), _lines(found[2])) if found else None
+
+
+def _lines(text: str) -> str:
+    return textwrap.dedent(text).rstrip("\n")
+
+
+def _secrets(runner: Runner) -> str:
+    return filled(f"{runner.kind}_secrets", {}).rstrip("\n")
 
 
 async def ask_workers(

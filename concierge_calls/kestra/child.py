@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
 
 GRACE = 1.0  # seconds for what is in flight when the task is told to stop; no second signal comes, and Kestra waits
-ALLOWED = 1.5  # times what the calls take at the longest; the flow's own backstop is at twice that
+ALLOWED = 1.5  # times what the calls take at the longest, from the first dial on
+MARGIN = 20.0  # seconds before the flow's own backstop, at twice what the calls take; it loses what was printed
 FEWEST_REQUESTS = 3  # a minute; with fewer a call could not even be looked for, placed and followed
 LONGEST_POLL = 60.0  # seconds
 BUG = Reason("bug", "concierge-calls has a fault, which the task's log shows; please report it.")
@@ -65,11 +66,13 @@ class Child:
         self._of = of
         self._whole = whole
         self._told_to_stop = asyncio.Event()
+        self._ends = asyncio.Event()  # nobody more is dialled, be it as the time is over
         self._caller: Worker | None = None
         self._leaving: asyncio.Future[None] | None = None
 
     def stop(self) -> None:
         """Dial nobody more, and have `work` return within a second or so."""
+        self._ends.set()
         self._told_to_stop.set()
 
     async def work(self) -> Answer:
@@ -87,9 +90,12 @@ class Child:
     async def _called(self, part: Part) -> Answer:
         try:
             settings = settings_of(part)
+            state = settings.journal_path(simulated=False).parent
         except ConciergeError as error:
             return unknown(part, None, reason_of(error))
-        state = settings.journal_path(simulated=False).parent
+        except Exception:  # such as a state folder in the home of a user who is none
+            _show_bug()
+            return unknown(part, None, BUG)
         path = state / "children" / part.name / "journal.db"
         reason = None
         try:
@@ -97,7 +103,7 @@ class Child:
             if not part.place:
                 sweep(markers=state / "markers", children=state / "children")
             wait = _first_wait(part, settings, path)
-            await self._until_told(self._begin(part, settings, path, wait), wait + bound(part, settings))
+            await self._until_told(self._begin(part, settings, path, wait), bound(part, settings, wait))
         except NobodyDialled:
             reason = None  # it had to end; whoever is started next calls them
         except ConciergeError as error:
@@ -109,7 +115,7 @@ class Child:
 
     async def _begin(self, part: Part, settings: Settings, path: Path, wait: float) -> None:
         await asyncio.sleep(wait)
-        around = partial(_marked, part=part, markers=path.parents[2] / "markers")
+        around = partial(_marked, part=part, markers=path.parents[2] / "markers", ends=self._ends)
         await self._calling(part, settings, path, around=around, on_caller=self._found)
 
     def _found(self, caller: Worker) -> None:
@@ -128,6 +134,7 @@ class Child:
             calling.result()
 
     def _leave(self, calling: asyncio.Future[None]) -> None:
+        self._ends.set()
         if self._caller is None:
             calling.cancel()
         else:
@@ -156,11 +163,14 @@ def settings_of(part: Part) -> Settings:
     )
 
 
-def bound(part: Part, settings: Settings) -> float:
-    """Return the seconds after which the child leaves what is still on the line, well before the flow's backstop."""
+def bound(part: Part, settings: Settings, wait: float = 0.0) -> float:
+    """Return the seconds after which the child leaves what is still on the line, before the flow's backstop.
+
+    `wait` are those before its first dial, which may be none in the end where they are too many.
+    """
     rounds = math.ceil(len(part.rows) / part.max_concurrent)
-    longest = RINGING + settings.call_timeout + ENDING + settings.analysis_timeout
-    return ALLOWED * rounds * longest
+    longest = rounds * (RINGING + settings.call_timeout + ENDING + settings.analysis_timeout)
+    return min(wait + ALLOWED * longest, 2 * longest - MARGIN)
 
 
 def _first_wait(part: Part, settings: Settings, path: Path) -> float:
@@ -168,8 +178,8 @@ def _first_wait(part: Part, settings: Settings, path: Path) -> float:
     return 0.0 if part.place >= part.lines or path.exists() else part.place * settings.start_interval
 
 
-def _marked(backend: Searched, *, part: Part, markers: Path) -> Backend:
-    return MarkedBackend(backend, Markers(markers), part.run_id, part.numbers)
+def _marked(backend: Searched, *, part: Part, markers: Path, ends: asyncio.Event) -> Backend:
+    return MarkedBackend(backend, Markers(markers), part.run_id, part.numbers, ends=ends)
 
 
 def _show_bug() -> None:

@@ -18,10 +18,10 @@ from concierge_calls.kestra.dialect import Dialect
 
 _BETWEEN: Final = 90  # seconds: a phone rings for 60, and a call is given 30 to end
 _NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_MEMORY: Final = re.compile(r"[1-9]\d*\s?([kKmMgG][bB]?)?")
+_MEMORY: Final = re.compile(r"([1-9]\d*)\s?(?:([kKmMgG])[bB]?)?")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][\w.:/@-]*")
 
-_SERVERS: Final = {Dialect.V0: "Kestra 0.18 to 0.22", Dialect.V1: "Kestra 0.23 to 1.x", Dialect.V2: "Kestra 2.x"}
+SERVERS: Final = {Dialect.V0: "Kestra 0.18 to 0.22", Dialect.V1: "Kestra 0.23 to 1.x", Dialect.V2: "Kestra 2.x"}
 _OURS: Final = re.compile(r"^# Rendered by concierge-calls (\S+) for Kestra ", re.MULTILINE)
 # The places where a flow says how many lines it has, and how long a child may take, whatever else was changed in it.
 _VARIABLE: Final = r"^variables:[^\n]*\n(?:[ \t]+[^\n]*\n|\n)*?[ \t]+lines:[ \t]*"
@@ -74,7 +74,7 @@ def render(
 ) -> str:
     """Return a flow's YAML for a server of this dialect: `limit` calls at once, `backstop` seconds for a child.
 
-    Raises SettingsError for a namespace that Kestra does not take.
+    Raises SettingsError for a namespace that Kestra does not take, or a bound of containers that this one does not.
     """
     if not _NAMESPACE.fullmatch(namespace):
         raise SettingsError(
@@ -85,7 +85,7 @@ def render(
     else:
         name, indent = ("loop" if dialect is Dialect.V2 else "for_each"), 8
     scalars = {"limit": str(limit), "backstop": f"PT{backstop}S", "namespace": namespace}
-    return _filled(name, scalars | _blocks(kind, dialect, scalars, runner or Runner(), indent))
+    return filled(name, scalars | _blocks(kind, dialect, scalars, runner or Runner(), indent))
 
 
 def changed(source: str, *, limit: int, backstop: int) -> str:
@@ -127,30 +127,44 @@ def backstop(rows_in_slice: int, call_timeout: float, analysis_timeout: float) -
     return math.ceil(2 * rows_in_slice * (call_timeout + _BETWEEN + analysis_timeout))
 
 
+def filled(name: str, values: Mapping[str, str]) -> str:
+    """Return the template of this name with its places filled."""
+    text = resources.files(__package__).joinpath("flows", f"{name}.yaml").read_text(encoding="utf-8")
+    return _Template(text).substitute(values)
+
+
+def runner_lines(runner: Runner, dialect: Dialect) -> str:
+    """Return the lines of a task that say how it is run, not indented.
+
+    Raises SettingsError for a bound of containers that this Kestra does not take.
+    """
+    if dialect is Dialect.V0 and runner.cpus and runner.cpus % 1:
+        raise SettingsError(
+            f"KESTRA_CPUS is {runner.cpus:g}, and Kestra up to 0.22 bounds a container by whole processors alone: make"
+            " it a whole number, or leave it out."
+        )
+    lines = filled(runner.kind, {"image": json.dumps(runner.image)}).rstrip("\n")
+    return lines + textwrap.indent(_bounds(runner), "  ")
+
+
 class _Template(string.Template):
     """Has @{name} for its places: YAML, Pebble and jq have their own use for $ and {{ }}."""
 
     delimiter = "@"
 
 
-def _filled(name: str, values: Mapping[str, str]) -> str:
-    text = resources.files(__package__).joinpath("flows", f"{name}.yaml").read_text(encoding="utf-8")
-    return _Template(text).substitute(values)
-
-
 def _block(name: str, values: Mapping[str, str], indent: int) -> str:
-    return textwrap.indent(_filled(name, values), " " * indent).rstrip("\n")
+    return textwrap.indent(filled(name, values), " " * indent).rstrip("\n")
 
 
 def _blocks(
     kind: FlowKind, dialect: Dialect, scalars: Mapping[str, str], runner: Runner, indent: int
 ) -> dict[str, str]:
-    container = {"image": json.dumps(runner.image)}
     return {
         "header": _header(kind, dialect, scalars["limit"]),
         "inputs": _block("inputs", {**scalars, "about_limit": _about_limit(kind)}, 0),
         "guard": _block("guard", {}, 0),
-        "runner": _block(runner.kind, container, indent) + textwrap.indent(_bounds(runner), " " * (indent + 2)),
+        "runner": textwrap.indent(runner_lines(runner, dialect), " " * indent),
         "secrets": _block(f"{runner.kind}_secrets", {}, indent + 2),
         **_list(dialect),
     }
@@ -166,7 +180,7 @@ def _header(kind: FlowKind, dialect: Dialect, limit: str) -> str:
     setting = "KESTRA_FLOW=one-task " if kind is FlowKind.ONE_TASK else ""
     return (
         f"# {what[kind]}\n"
-        f"# Rendered by concierge-calls {__version__} for {_SERVERS[dialect]}.\n"
+        f"# Rendered by concierge-calls {__version__} for {SERVERS[dialect]}.\n"
         f"# Deployed by: {setting}concierge-calls kestra deploy --max-concurrent {limit}"
     )
 
@@ -188,8 +202,14 @@ def _list(dialect: Dialect) -> dict[str, str]:
 
 
 def _bounds(runner: Runner) -> str:
-    memory = f"\nmemory:\n  memory: {json.dumps(runner.memory)}" if runner.memory else ""
+    memory = f'\nmemory:\n  memory: "{_size(runner.memory)}"' if runner.memory else ""
     return memory + (f"\ncpu:\n  cpus: {runner.cpus:g}" if runner.cpus else "")
+
+
+def _size(memory: str) -> str:
+    # As Docker's own 512m Kestra would not take it: every container would fail when it is to start.
+    found = _MEMORY.fullmatch(memory)
+    return f"{found[1]}{found[2].upper()}B" if found and found[2] else memory
 
 
 def _not_docker(runner: Runner) -> str | None:
@@ -197,7 +217,8 @@ def _not_docker(runner: Runner) -> str | None:
     names = [name for name, value in given.items() if value is not None]
     if not names:
         return None
-    return f"{' and '.join(names)} bound a container: set KESTRA_RUNNER=docker too, or leave them out."
+    is_, them = ("is", "it") if len(names) == 1 else ("are", "them")
+    return f"{' and '.join(names)} {is_} for a container alone: set KESTRA_RUNNER=docker too, or leave {them} out."
 
 
 def _docker(runner: Runner) -> str | None:

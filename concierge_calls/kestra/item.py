@@ -35,7 +35,8 @@ class Part:
     """The part of a run that one child calls; `lines` children share the account, and this one is `place` of them."""
 
     run_id: str
-    numbers: tuple[int, ...]  # of each row in the whole run
+    numbers: tuple[int, ...]  # of each row in the whole run, for its keys
+    shown: tuple[int, ...]  # the same for people, where it differs
     rows: tuple[Row, ...] = field(repr=False)
     max_concurrent: int  # calls of this child at once
     lines: int
@@ -78,7 +79,7 @@ def part(value: Any, environ: Mapping[str, str]) -> Part:
     defaults = _object(_json(_base64(environ, DEFAULTS) or "{}"), DEFAULTS)
     items, is_whole = _items(value), isinstance(value, list)
     rows = list(_rows(items, defaults, is_whole=is_whole))
-    numbers = tuple(number for number, _ in rows)
+    numbers = tuple(number for number, _, _ in rows)
     run_ids = {_run_id(item, defaults) for item in items}
     if not rows or len(run_ids) != 1 or len(set(numbers)) != len(numbers):
         raise UsageError(
@@ -90,7 +91,8 @@ def part(value: Any, environ: Mapping[str, str]) -> Part:
     return Part(
         run_id=run_ids.pop(),
         numbers=numbers,
-        rows=tuple(row for _, row in rows),
+        shown=tuple(shown for _, shown, _ in rows),
+        rows=tuple(row for _, _, row in rows),
         max_concurrent=lines if is_whole else 1,
         lines=1 if is_whole else lines,
         place=0 if is_whole else _place(items[0], defaults) or 0,
@@ -144,20 +146,23 @@ def _is_ours(item: Mapping[str, Any]) -> bool:
 
 def _rows(
     items: Iterable[Mapping[str, Any]], defaults: Mapping[str, Any], *, is_whole: bool
-) -> Iterator[tuple[int, Row]]:
+) -> Iterator[tuple[int, int, Row]]:
     for position, item in enumerate(items):
         if _is_ours(item):
             yield from map(_row_of_ours, item["providers"])
+        elif is_whole:
+            yield position, position, _row(item, position, defaults)
         else:
-            place = position if is_whole else _place(item, defaults)
-            yield _hash(item) if place is None else place, _row(item, place or 0, defaults)
+            place = _place(item, defaults)
+            number = _number(item, place)
+            yield number, number if place is None else place, _row(item, place or 0, defaults)
 
 
-def _row_of_ours(provider: Any) -> tuple[int, Row]:
+def _row_of_ours(provider: Any) -> tuple[int, int, Row]:
     number = _count(_object(provider, "a provider").get("index"), -1)
     if number < 0:
         raise UsageError(f"The flow handed over a provider without its index, so nobody is called; {_AGAIN}")
-    return number, _row(provider, number, {})
+    return number, number, _row(provider, number, {})
 
 
 def _row(provider: Mapping[str, Any], number: int, defaults: Mapping[str, Any]) -> Row:
@@ -182,12 +187,23 @@ def _place(item: Mapping[str, Any], defaults: Mapping[str, Any]) -> int | None:
     return number if number >= 0 else None
 
 
-def _hash(provider: Mapping[str, Any]) -> int:
-    """Return a number for a row whose place nobody knows: the same one at each start."""
-    number = _text(provider.get(recognised(provider).get("phone", "")))
+def dialled(given: str) -> str | None:
+    """Return the number that is dialled for this one; None where it is none."""
     with suppress(PhoneError):
-        number = phone.parse(number).e164
-    return int.from_bytes(hashlib.sha256(number.encode()).digest()[:8], "big") % _NUMBERS
+        return phone.parse(given).e164
+    return None
+
+
+def _number(provider: Mapping[str, Any], place: int | None) -> int:
+    """Return a number for a row that nobody numbered, the same one at each start.
+
+    It is made of the phone number, so that one that stands in the list twice is dialled by one of two children.
+    """
+    found = dialled(_text(provider.get(recognised(provider).get("phone", ""))))
+    if found is None and place is not None:
+        return place
+    text = json.dumps(provider, sort_keys=True) if found is None else found
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % _NUMBERS
 
 
 def _object(value: Any, what: str) -> Mapping[str, Any]:

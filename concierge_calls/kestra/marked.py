@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from concierge_calls.backend import Backend, Identity, Placed, Progress, Sighting, Stage, Turn, Verdict
 from concierge_calls.dialer import LOOK_BACK
@@ -34,6 +34,7 @@ _MARKED = (
     "An earlier start of this task was about to dial this number, and Vapi shows no call of it: the phone may have"
     " rung, so it is not dialled again."
 )
+_ENDING = "The task has to end, so this number is not dialled by it; nobody's phone rang."
 
 
 class Searched(Backend, Protocol):
@@ -57,12 +58,18 @@ class MarkedBackend:
     A call of the row that is found is followed. One that was marked before and is not found is in doubt.
     """
 
-    def __init__(self, backend: Searched, markers: Markers, run_id: str, numbers: Sequence[int]) -> None:
-        """Place the calls of this run by `backend`; `numbers` gives each row's number in the whole run."""
+    def __init__(
+        self, backend: Searched, markers: Markers, run_id: str, numbers: Sequence[int], *, ends: asyncio.Event
+    ) -> None:
+        """Place the calls of this run by `backend`; `numbers` gives each row's number in the whole run.
+
+        Once it `ends`, nobody more is dialled.
+        """
         self._backend = backend
         self._markers = markers
         self._run_id = run_id
         self._numbers = numbers
+        self._ends = ends
         self._found: dict[str, _Found] = {}
         self._looked_at: datetime | None = None
         self._keys: dict[str, str] = {}  # call id -> the key that it was placed with
@@ -132,13 +139,26 @@ class MarkedBackend:
     async def _earlier_call(self, key: str) -> Placed | None:
         others = await self._mark(key)
         try:
-            await self._look(self._since())
+            await self._unless_it_ends(self._look(self._since()))
         except ReadFailed as error:
             raise self._unseen(key, others, error) from error
         found = self._call_of(key)
         if found is None and others - {each for each, call in self._found.items() if call.never_dialled}:
             raise PlacementInDoubt(_MARKED, "marked")
+        if found is None and self._ends.is_set():
+            await asyncio.to_thread(self._markers.take_back, key)
+            raise ComeBackLater(_ENDING, "ending")
         return found
+
+    async def _unless_it_ends(self, looking: Coroutine[Any, Any, None]) -> None:
+        look, end = asyncio.ensure_future(looking), asyncio.ensure_future(self._ends.wait())
+        try:
+            await asyncio.wait({look, end}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            end.cancel()
+            look.cancel()  # does nothing to one that is over
+        with suppress(asyncio.CancelledError):
+            await look
 
     # What is marked
 

@@ -56,8 +56,7 @@ class Markers:
     def beginning(self, beginning: str) -> frozenset[str]:
         """The marked keys that begin so. Raises JournalError."""
         try:
-            with os.scandir(self._folder) as entries:
-                return frozenset(entry.name for entry in entries if entry.name.startswith(beginning))
+            return marked(self._folder, beginning)
         except OSError as error:
             raise self._refused(error) from error
 
@@ -73,3 +72,9 @@ class Markers:
             f"Who is dialled cannot be marked in {self._folder} ({error.strerror or error}), so nobody is dialled; give"
             " this user room and the right to write there, or set CONCIERGE_STATE_DIR to another folder."
         )
+
+
+def marked(folder: Path, beginning: str) -> frozenset[str]:
+    """Return the keys marked in a folder that begin so, be it one that cannot be written. Raises OSError."""
+    with os.scandir(folder) as entries:
+        return frozenset(entry.name for entry in entries if entry.name.startswith(beginning))

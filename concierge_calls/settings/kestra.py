@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, MutableMapping
 from typing import Annotated, Any, Final, TypedDict
 from urllib.parse import urlsplit
 
@@ -45,6 +45,15 @@ def guarded(dotenv: Mapping[str, Any], earlier: Collection[str]) -> dict[str, An
     if not foreign or "kestra_url" in named:
         return dict(dotenv)
     return {name: _Foreign(foreign) if name.lower() == "kestra_url" else value for name, value in dotenv.items()}
+
+
+def forget_the_route(environ: MutableMapping[str, str]) -> None:
+    """Remove from a worker's environment what says which way calls go: there they always go directly.
+
+    What is called KESTRA_URL or the like there is as a rule the server's own, and none of our settings.
+    """
+    for name in [each for each in environ if each.upper().startswith("KESTRA_") or each.upper() == "CONCIERGE_VIA"]:
+        del environ[name]
 
 
 def _of_one_place(value: object) -> object:

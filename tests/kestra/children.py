@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -13,9 +14,15 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+
+from concierge_calls.handed import call
+from concierge_calls.kestra import outputs
+from concierge_calls.kestra.child import Child
 from concierge_calls.simulator import Simulator, SimulatorOptions
 from tests.crashes.world import until
 
@@ -141,7 +148,7 @@ class Workers:
     """A simulator, and workers with a state folder; everything is gone when the context ends."""
 
     def __init__(self, **options: Any) -> None:
-        self.simulator = Simulator(SimulatorOptions(**{"speed": 300.0, **options}))
+        self.simulator = Simulator(SimulatorOptions(**{"speed": 3000.0, **options}))
         self.options = self.simulator.options
         self.folder = Path()
         self._started: list[Started] = []
@@ -174,6 +181,7 @@ class Workers:
             "VAPI_PHONE_NUMBER_ID": "11111111-1111-4111-8111-111111111111",
             "VAPI_BASE_URL": self.simulator.url,
             "VAPI_POLL_INTERVAL": "0.05",
+            "VAPI_START_INTERVAL": "0",
             "VAPI_MAX_REQUESTS_PER_MINUTE": "0",
         }
 
@@ -197,9 +205,24 @@ class Workers:
         self._started.append(started)
         return started
 
-    def call(self, handed: object, *arguments: str, **more: Any) -> Done:
+    def run(self, handed: object, *arguments: str, **more: Any) -> Done:
         """Run a child to its end."""
         return self.start(handed, *arguments, **more).finish()
+
+    def call(self, handed: object, *arguments: str, environ: Mapping[str, str] | None = None) -> Done:
+        """Have a child work to its end in this process, which costs a fraction of the time."""
+        folder = Path(tempfile.mkdtemp(prefix="task-", dir=self.folder))
+        files = {argument.removeprefix("--"): folder / name for argument, name in pairwise(arguments)}
+        for file in files.values():
+            file.write_text(json.dumps(handed))
+        given = {} if files else {"CONCIERGE_CHILD_ITEM_B64": as_base64(handed)}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(os, "environ", self.environ | given | dict(environ or {}))
+            child = Child(call, os.environ, of=files.get("item"), whole=files.get("file"))
+            answer = asyncio.run(child.work())
+            outputs.write(folder / outputs.RESULTS, answer.whole())
+        return Done(0, outputs.line(answer.entries), "", folder)
 
     def command(self, *arguments: str) -> str:
         """Run another command on a worker, and return what it writes."""

@@ -153,7 +153,13 @@ def test_of_a_server_that_does_not_answer_nothing_else_is_checked() -> None:
         ({"constraints": KestraUnreachable("It broke.")}, {"plugin": ("wrong", "It broke.")}),
         (
             {"deployed": "no"},
-            {"flow": ("wrong", f"There is no flow {FLOW}. Put it there with: concierge-calls kestra deploy")},
+            {
+                "flow": (
+                    "warning",
+                    f"There is no flow {FLOW} yet. "
+                    "The first run puts it there, and so does: concierge-calls kestra deploy",
+                )
+            },
         ),
         (
             {"deployed": replace(DEPLOYED, rendered_by=None)},
@@ -176,6 +182,16 @@ def test_of_a_server_that_does_not_answer_nothing_else_is_checked() -> None:
                     "warning",
                     f"The flow {FLOW} is there, revision 3, for 1 line, made by version 0.0.1; this is {__version__}. "
                     "Renew it with: concierge-calls kestra deploy",
+                )
+            },
+        ),
+        (
+            {"deployed": replace(DEPLOYED, constraints="Invalid type: io.kestra.plugin.core.flow.ForEach")},
+            {
+                "flow": (
+                    "wrong",
+                    f"The flow {FLOW} is there, and this Kestra would not take it: Invalid type: "
+                    "io.kestra.plugin.core.flow.ForEach. Renew it with: concierge-calls kestra deploy",
                 )
             },
         ),

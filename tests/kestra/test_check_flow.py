@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from concierge_calls.kestra import flow
 from concierge_calls.kestra.check_flow import FLOW_ID, Workers, ask_workers, render
 from concierge_calls.kestra.client import KestraClient
 from concierge_calls.kestra.dialect import Dialect
-from concierge_calls.kestra.flow import Runner, RunnerKind, rendered_by
+from concierge_calls.kestra.flow import FlowKind, Runner, RunnerKind, rendered_by
 from tests.kestra.double.options import PASSWORD, USER, VERSIONS, Options
 from tests.kestra.double.server import Double
 
@@ -68,11 +70,42 @@ def test_two_children_are_run_one_after_the_other_as_those_of_a_run_are(
     }
 
 
+@pytest.mark.parametrize("kind", FlowKind)
+@pytest.mark.parametrize("dialect", Dialect)
+def test_the_children_are_run_as_it_stands_in_the_deployed_flow_whatever_was_changed_there(
+    dialect: Dialect, kind: FlowKind
+) -> None:
+    container = Runner(kind=RunnerKind.DOCKER, image="calls:1")
+    deployed = flow.render(kind, dialect, limit=5, backstop=1020, runner=container, namespace="ai_concierge")
+    theirs = re.sub(r"^( +)# (volumes:|  - |CONCIERGE_STATE_DIR: )", r"\1\2", deployed, flags=re.MULTILINE)
+    text = render(dialect, runner=Runner(), namespace="ai_concierge", version="0.1.0", like=theirs)
+    folder = "/var/lib/concierge-calls"
+    how = {
+        "containerImage": "calls:1",
+        "taskRunner": {
+            "type": "io.kestra.plugin.scripts.runner.docker.Docker",
+            "volumes": [f"{folder}:{folder}"],
+        },
+    }
+    env = {name: f"{{{{ secret('{name}') }}}}" for name in ("VAPI_API_KEY", "VAPI_PHONE_NUMBER_ID")}
+    env["CONCIERGE_STATE_DIR"] = folder
+
+    assert yaml.safe_load(text)["tasks"] == [task("first", env, **how), task("second", env, **how)]
+
+
+def test_a_flow_that_says_it_otherwise_leaves_it_to_the_settings() -> None:
+    theirs = "id: contact_providers_concurrent\ntasks:\n  - id: call\n    type: other\n"
+
+    assert render(Dialect.V1, runner=CONTAINER, namespace="ai_concierge", version="0.1.0", like=theirs) == rendered(
+        runner=CONTAINER
+    )
+
+
 def test_the_flow_is_one_of_ours_and_the_same_for_every_server_but_for_its_heading() -> None:
     flows = [rendered(dialect) for dialect in Dialect]
 
-    assert {rendered_by(flow) for flow in flows} == {"0.1.0"}
-    assert len({flow.split("\nid: ")[1] for flow in flows}) == 1
+    assert {rendered_by(source) for source in flows} == {"0.1.0"}
+    assert len({source.split("\nid: ")[1] for source in flows}) == 1
 
 
 @pytest.mark.parametrize("dialect", list(VERSIONS))

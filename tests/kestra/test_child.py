@@ -22,6 +22,7 @@ from tests.kestra.children import (
     NOBODY,
     RUN,
     TODAY,
+    Done,
     Workers,
     as_base64,
     item,
@@ -44,7 +45,7 @@ def workers() -> Iterator[Workers]:
 
 
 def test_one_provider_is_called_and_comes_back_in_one_line(workers: Workers) -> None:
-    done = workers.call(item(NOBODY, first=7))
+    done = workers.run(item(NOBODY, first=7))
     [call] = workers.calls(NOBODY)
 
     assert done.result == {
@@ -106,7 +107,7 @@ def test_the_rows_of_a_slice_need_not_follow_each_other(workers: Workers) -> Non
 
 
 def test_an_item_in_a_file_is_called_as_one_in_the_environment(workers: Workers) -> None:
-    done = workers.call(item(AVAILABLE, first=2), "--item", "item.json")
+    done = workers.run(item(AVAILABLE, first=2), "--item", "item.json")
 
     assert (done.result["index"], done.result["status"]) == (2, "completed")
 
@@ -147,7 +148,33 @@ def test_a_plain_item_has_the_number_of_its_place_or_else_the_same_one_at_each_s
 
     assert first.results == second.results
     assert first.result["index"] == (4 if place else 98_653_008)
-    assert workers.keys == {AVAILABLE: [f"mine-{first.result['index']}-1"]}
+    assert workers.keys == {AVAILABLE: ["mine-98653008-1"]}
+
+
+def test_a_number_that_stands_in_a_plain_list_twice_is_called_once(workers: Workers) -> None:
+    def called(name: str, phone: str, place: int) -> Done:
+        inputs = {"service_needed": "plumbing", "run_id": "mine", "place": place}
+        given = {"CONCIERGE_CHILD_DEFAULTS_B64": as_base64(inputs)}
+        return workers.call({"name": name, "phone": phone}, environ=given)
+
+    first, other, again = called("One", NOBODY, 0), called("Two", "(864) 555-0105", 7), called("One", NOBODY, 0)
+    nobody = [called("Three", "none", 8).result, called("Four", "none", 9).result]
+
+    assert (first.result["status"], again.results) == ("no_answer", first.results)
+    assert (other.result["index"], other.result["status"], other.result["error"]) == (
+        7,
+        "skipped",
+        {
+            "code": "duplicate",
+            "message": "This number stands in the list under another name, too, and is called once in a run; nobody's"
+            " phone rang for this one.",
+        },
+    )
+    assert [(each["index"], each["status"], each["error"]["code"]) for each in nobody] == [
+        (8, "skipped", "not_a_number"),
+        (9, "skipped", "not_a_number"),
+    ]
+    assert workers.keys == {NOBODY: ["mine-735032226-1"]}
 
 
 def test_hostile_names_come_back_as_they_were_in_one_line_of_ascii(workers: Workers) -> None:
@@ -171,7 +198,9 @@ def test_notes_of_5000_letters_are_cut_in_the_line_with_a_mark_and_whole_in_the_
 
 
 def test_a_child_is_always_direct_whatever_the_workers_route_is(workers: Workers) -> None:
-    done = workers.call(item(AVAILABLE), environ={"CONCIERGE_VIA": "kestra", "KESTRA_ENABLED": "true"})
+    route = {"CONCIERGE_VIA": "kestra", "KESTRA_ENABLED": "true", "KESTRA_FLOW": "one-task"}
+    servers_own = {"KESTRA_URL": "http://kestra:8080/ui/", "KESTRA_PASSWORD": "two\nlines", "KESTRA_CPUS": "many"}
+    done = workers.run(item(AVAILABLE), environ=route | servers_own)
 
     assert done.statuses == ["completed"]
 
@@ -277,7 +306,7 @@ def test_a_closed_terminal_of_the_server_stops_no_child(workers: Workers) -> Non
 
 def test_neither_the_key_nor_a_number_is_in_the_tasks_log(workers: Workers) -> None:
     workers.options.fail_reads = 0.3
-    done = workers.call(item(AVAILABLE, NOBODY))
+    done = workers.run(item(AVAILABLE))
 
     assert done.code == 0
     assert "sk-0123" not in done.out + done.err

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from concierge_calls.vapi import backend
 from tests.kestra.children import AVAILABLE, NOBODY, RUN, Done, Workers, as_base64, item, item_of, provider
 
 DEPLOY = "put the flow on the server again with: concierge-calls kestra deploy"
@@ -151,7 +152,10 @@ def test_what_vapi_refuses_at_the_first_dial_leaves_no_mark(workers: Workers) ->
     assert workers.call(item(AVAILABLE, NOBODY)).statuses == ["not_called", "not_called"]
 
 
-def test_a_vapi_that_is_out_of_reach_is_said_of_each_provider(workers: Workers) -> None:
+def test_a_vapi_that_is_out_of_reach_is_said_of_each_provider(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "CHECK_PATIENCE", 0.1)  # where the product tries for 10 seconds
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -213,3 +217,15 @@ def test_a_fault_of_our_own_still_ends_well_and_is_in_the_tasks_log(workers: Wor
     assert '"status":"not_called"' in done.out
     assert '"code":"bug"' in done.out
     assert "RuntimeError: planted" in done.err
+
+
+def test_a_fault_before_anything_is_known_of_the_state_folder_still_has_an_entry_for_each_provider(
+    workers: Workers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = workers.call(item(AVAILABLE, NOBODY), environ={"CONCIERGE_STATE_DIR": "~nobody-of-that-name/state"})
+
+    assert [(each["index"], each["status"], each["error"]["code"]) for each in done.results] == [
+        (0, "not_called", "bug"),
+        (1, "not_called", "bug"),
+    ]
+    assert "Could not determine home directory" in capfd.readouterr().err

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,10 +21,13 @@ from concierge_calls.errors import (
     ReadFailed,
     ReadRefused,
 )
+from concierge_calls.kestra.answer import unknown
+from concierge_calls.kestra.item import LINES, part
 from concierge_calls.kestra.marked import MarkedBackend, first_day
 from concierge_calls.kestra.markers import Markers
-from concierge_calls.models import CallRequest, Provider, ServiceRequest
+from concierge_calls.models import CallRequest, Provider, Reason, ServiceRequest
 from tests.calling.fakes import FakeBackend, PaperTurn, Take, moment
+from tests.kestra.children import item
 
 RUN = "20260101-abcdefgh"
 ASKED = CallRequest(index=1, provider=Provider(name="One", phone="+18645550100"), request=ServiceRequest())
@@ -37,12 +41,17 @@ class SearchedBackend(FakeBackend):
         self.searched: list[tuple[str, datetime]] = []
         self.unasked: ReadFailed | None = None  # raised by each search
         self.listed: dict[str, Placed] = {}
+        self.on_search: Callable[[], object] = lambda: None
+        self.answers = True  # where not, a search goes on for ever
 
     def now(self) -> datetime:
         return moment(0.0)
 
     async def find_all(self, beginning: str, since: datetime) -> Mapping[str, Placed]:
         self.searched.append((beginning, since))
+        self.on_search()
+        if not self.answers:
+            await asyncio.Event().wait()
         if self.unasked is not None:
             raise self.unasked
         return {key: placed for key, placed in self.listed.items() if key.startswith(beginning)}
@@ -59,7 +68,8 @@ class Dialling:
     def __init__(self, folder: Path, *takes: Take) -> None:
         self.backend = SearchedBackend(*takes)
         self.markers = Markers(folder)
-        self.marked = MarkedBackend(self.backend, self.markers, RUN, (7, 8))
+        self.ends = asyncio.Event()
+        self.marked = MarkedBackend(self.backend, self.markers, RUN, (7, 8), ends=self.ends)
         self.turn: PaperTurn | None = None
 
     def place(self, ordinal: int = 1) -> Placed | PlacementError:
@@ -180,6 +190,26 @@ def test_a_refusal_takes_the_mark_back(tmp_path: Path, refusal: PlacementError) 
     assert isinstance(dialling.place(ordinal=2), Placed)
 
 
+@pytest.mark.parametrize("answers", [True, False], ids=["answered", "unanswered"])
+def test_nobody_is_dialled_once_the_task_has_to_end_and_the_mark_is_taken_back(
+    dialling: Dialling, answers: bool
+) -> None:
+    dialling.backend.on_search, dialling.backend.answers = dialling.ends.set, answers
+    later = dialling.place()
+
+    assert isinstance(later, ComeBackLater)
+    assert (later.code, dialling.sent, dialling.marks) == ("ending", [], set())
+    assert (dialling.backend.turns_out, dialling.backend.turns_unused) == (0, 1)
+
+
+def test_what_an_earlier_start_marked_stays_in_doubt_when_the_task_has_to_end(dialling: Dialling) -> None:
+    dialling.markers.put(f"{RUN}-8-1")
+    dialling.backend.on_search, dialling.backend.answers = dialling.ends.set, False
+
+    assert isinstance(dialling.place(), PlacementInDoubt)
+    assert (dialling.sent, dialling.marks) == ([], {"8-1"})
+
+
 def test_a_lost_reply_leaves_the_mark(tmp_path: Path) -> None:
     dialling = Dialling(tmp_path / "markers", Take(error=PlacementInDoubt()))
 
@@ -274,3 +304,16 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         JournalError, match=r"^Who is dialled cannot be marked in .*/markers \(File exists\), so nobody"
     ):
         Markers(tmp_path / "markers")
+
+
+def test_marks_in_a_folder_that_can_no_longer_be_written_still_make_their_rows_uncertain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed = part(item("+18645550100", "+18645550101", first=7), {LINES: "1"})
+    Markers(tmp_path).put(f"{handed.run_id}-8-1")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(JournalError):
+        Markers(tmp_path)
+    told = unknown(handed, tmp_path, Reason("journal", "The disk is read-only."))
+
+    assert [(each["index"], each["status"]) for each in told.entries] == [(7, "not_called"), (8, "uncertain")]

@@ -80,7 +80,19 @@ def test_a_child_bounds_itself_well_before_the_backstop_of_its_flow(value: Any, 
     wanted = handed(value, lines)
     backstop = 2 * rounds * (300 + 90 + 120)
 
-    assert bound(wanted, settings_of(wanted)) == 0.75 * backstop
+    settings = settings_of(wanted)
+
+    assert bound(wanted, settings) == 0.75 * backstop
+    assert bound(wanted, settings, 1.0) == 0.75 * backstop + 1.0
+    assert bound(wanted, settings, 86400.0) == backstop - 20.0
+
+
+def test_a_child_whose_turn_never_comes_in_its_time_ends_by_itself_and_calls_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calling, statuses = worked(item(AVAILABLE, place=4, start_interval=3600.0), 5, monkeypatch)
+
+    assert (calling.began, statuses) == (None, ["pending"])
 
 
 class OnPaper:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from concierge_calls import dialer
 from tests.crashes.world import until
-from tests.kestra.children import AVAILABLE, LATER, NOBODY, RUN, TODAY, Started, Workers, item
+from tests.kestra.children import AVAILABLE, LATER, NOBODY, RUN, TODAY, Done, Workers, item
 
 ENDED = "customer-ended-call"
 
@@ -35,10 +36,12 @@ def dead_before_the_create(workers: Workers) -> None:
     assert workers.keys == {}
 
 
-def again(workers: Workers, *phones: str, state: str = "state") -> Started:
-    """Start it a second time; a call in doubt is looked for during five seconds instead of two minutes."""
-    environ = {"CONCIERGE_STATE_DIR": str(workers.folder / state)}
-    return workers.start(item(*(phones or (AVAILABLE,))), planted="hurried", environ=environ)
+def again(workers: Workers, *phones: str, state: str = "state") -> Done:
+    """Start it a second time; a call in doubt is looked for during a second instead of two minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dialer, "LOOK_AFTER", (0.1, 0.4, 1.0))
+        environ = {"CONCIERGE_STATE_DIR": str(workers.folder / state)}
+        return workers.call(item(*(phones or (AVAILABLE,))), environ=environ)
 
 
 def test_a_second_start_of_what_is_over_has_the_same_results_and_asks_vapi_nothing(workers: Workers) -> None:
@@ -88,7 +91,7 @@ def test_a_call_whose_reply_was_awaited_when_the_first_died_is_followed(workers:
     dead_while_a_reply_was_awaited(workers)
     if shared == "markers":
         workers.forget_journals()
-    done = again(workers, state="elsewhere" if shared == "nothing" else "state").finish()
+    done = again(workers, state="elsewhere" if shared == "nothing" else "state")
     [call] = workers.calls(AVAILABLE)
 
     assert (done.result["status"], done.result["call_id"]) == ("completed", call["id"])
@@ -99,8 +102,8 @@ def test_what_was_marked_and_never_sent_is_uncertain_and_not_dialled(workers: Wo
     dead_before_the_create(workers)
     if shared == "markers":
         workers.forget_journals()
-    second = again(workers).finish()
-    third = again(workers).finish()
+    second = again(workers)
+    third = again(workers)
 
     assert (second.result["status"], second.result["call_id"]) == ("uncertain", None)
     assert second.result["error"]["code"] == ("interrupted" if shared == "everything" else "marked")
@@ -111,7 +114,7 @@ def test_what_was_marked_and_never_sent_is_uncertain_and_not_dialled(workers: Wo
 def test_where_nothing_is_shared_and_vapi_shows_no_call_the_row_is_dialled(workers: Workers) -> None:
     dead_before_the_create(workers)
 
-    assert again(workers, state="elsewhere").finish().statuses == ["completed"]
+    assert again(workers, state="elsewhere").statuses == ["completed"]
     assert workers.keys == {AVAILABLE: [f"{RUN}-0-1"]}
 
 
@@ -119,9 +122,9 @@ def test_a_call_that_the_list_does_not_show_yet_is_uncertain_by_its_mark_alone(w
     dead_while_a_reply_was_awaited(workers)
     workers.forget_journals()
     workers.options.list_lag = 600.0
-    second = again(workers).finish()
+    second = again(workers)
     workers.options.list_lag = 0.0
-    third = again(workers).finish()
+    third = again(workers)
     [call] = workers.calls(AVAILABLE)
 
     assert (second.result["status"], second.result["error"]["code"]) == ("uncertain", "marked")
@@ -131,8 +134,12 @@ def test_a_call_that_the_list_does_not_show_yet_is_uncertain_by_its_mark_alone(w
 def test_a_call_that_the_list_shows_a_little_late_is_followed(workers: Workers) -> None:
     dead_while_a_reply_was_awaited(workers)
     workers.forget_journals()
-    workers.options.list_lag = 2.0
-    done = again(workers).finish()
+    workers.options.list_lag = 600.0
+    looks = workers.asked("list")
+    second = workers.start(item(AVAILABLE), planted="hurried")  # which looks for five seconds
+    until(lambda: workers.asked("list") > looks)
+    workers.options.list_lag = 0.0
+    done = second.finish()
 
     assert (done.result["status"], done.result["call_id"]) == ("completed", workers.calls(AVAILABLE)[0]["id"])
 
@@ -143,7 +150,7 @@ def test_two_starts_that_share_only_the_markers_place_one_call_and_both_follow_i
     workers.talk(AVAILABLE)
     (workers.folder / "other").mkdir()
     (workers.folder / "other" / "markers").symlink_to(workers.state / "markers")
-    second = again(workers, state="other")
+    second = workers.start(item(AVAILABLE), environ={"CONCIERGE_STATE_DIR": str(workers.folder / "other")})
     until(lambda: workers.asked("phone-number") == 2)
     workers.hang_up()
     results = [first.finish().result, second.finish().result]

@@ -61,6 +61,25 @@ def test_a_reply_in_flight_is_not_waited_for(workers: Workers) -> None:
     assert workers.keys == {AVAILABLE: [f"{RUN}-0-1"]}
 
 
+def test_a_dial_that_is_marked_and_has_not_left_is_not_made_any_more(workers: Workers) -> None:
+    first = workers.start(item(AVAILABLE, NOBODY), planted="after_marker:1:stop")
+    until(workers.markers)
+    workers.options.reply_delay = 60.0
+    first.tell()
+    first.tell(signal.SIGCONT)
+    stopped = first.finish(SOON)
+
+    assert [(result["status"], result["error"]) for result in stopped.results] == [("pending", STOPPED)] * 2
+    assert (workers.keys, workers.markers()) == ({}, [])
+
+    workers.options.reply_delay = 0.0
+    second = workers.start(item(AVAILABLE, NOBODY))
+    workers.talk(AVAILABLE)
+    workers.hang_up()
+
+    assert second.finish().statuses == ["completed", "no_answer"]
+
+
 def test_before_the_first_dial_everybody_is_pending(workers: Workers) -> None:
     workers.options.reply_delay = 60.0
     first = workers.start(item(TODAY, NOBODY, place=1))

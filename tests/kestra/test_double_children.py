@@ -235,12 +235,13 @@ def test_a_failed_childs_outputs_are_kept_only_where_its_task_has_no_timeout(
 @every_dialect
 def test_a_timeout_is_sigterm_and_what_was_printed_is_lost(tmp_path: Path, dialect: str) -> None:
     printed = """printf '::{"outputs":{"results":["printed before"]}}::\\n'"""
-    command = f"trap 'touch $STANDIN/told; exit 0' TERM; {printed}; while :; do sleep 0.01 || true; done"
-    flow = printing(dialect, command, FlowKind.ONE_TASK).replace("PT60S", "PT1S")
-    with running(tmp_path, dialect) as driver:
+    wait = "touch $STANDIN/ready; while :; do sleep 0.01 || true; done"
+    command = f"trap 'touch $STANDIN/told; exit 0' TERM; {printed}; {wait}"
+    flow = printing(dialect, command, FlowKind.ONE_TASK).replace("PT60S", "PT0.01S")
+    with running(tmp_path, dialect, time_from=tmp_path / "bin" / "ready") as driver:
         execution = driver.over(begin(driver, ["Ace"], FlowKind.ONE_TASK, flow=flow))
         assert (execution["state"]["current"], execution["outputs"]["call_results"]) == ("WARNING", [])
-        assert messages(driver, execution["id"])[-1] == "Timeout after PT1S"
+        assert messages(driver, execution["id"])[-1] == "Timeout after PT0.01S"
         assert (tmp_path / "bin" / "told").exists()
 
 
@@ -248,10 +249,10 @@ def test_a_timeout_is_sigterm_and_what_was_printed_is_lost(tmp_path: Path, diale
 def test_a_child_that_ignores_sigterm_keeps_its_task_running_until_it_ends_by_itself(
     tmp_path: Path, dialect: str
 ) -> None:
-    wait = "until [ -e $STANDIN/termed ]; do sleep 0.01 || true; done"
+    wait = "touch $STANDIN/ready; until [ -e $STANDIN/termed ]; do sleep 0.01 || true; done"
     command = f"trap 'touch $STANDIN/termed' TERM; {wait}; touch $STANDIN/after"
-    flow = printing(dialect, command, FlowKind.ONE_TASK).replace("PT60S", "PT1S")
-    with running(tmp_path, dialect) as driver:
+    flow = printing(dialect, command, FlowKind.ONE_TASK).replace("PT60S", "PT0.01S")
+    with running(tmp_path, dialect, time_from=tmp_path / "bin" / "ready") as driver:
         execution = driver.over(begin(driver, ["Ace"], FlowKind.ONE_TASK, flow=flow))
         assert execution["state"]["current"] == "WARNING"
         assert (tmp_path / "bin" / "after").exists()  # nothing followed the SIGTERM

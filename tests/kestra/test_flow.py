@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from typing import Any
 
@@ -23,8 +24,10 @@ from concierge_calls.kestra.flow import (
     render,
     rendered_by,
 )
+from tests.kestra.double import pebble
 
-DOCKER = Runner(kind=RunnerKind.DOCKER, image="registry.example.com/concierge:1", memory="512MB", cpus=0.5)
+IMAGE = "registry.example.com/concierge:1"
+DOCKER = Runner(kind=RunnerKind.DOCKER, image=IMAGE, memory="512MB", cpus=2.0)
 EVERY = [
     pytest.param(kind, dialect, runner, id=f"{kind}-{dialect}-{runner.kind}")
     for kind in FlowKind
@@ -96,17 +99,62 @@ def test_kestra_bounds_the_children_by_a_number_and_refuses_another(dialect: Dia
     assert "concierge-calls kestra deploy --max-concurrent {{ inputs.max_concurrent }}" in refuse["errorMessage"]
 
 
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize(
+    ("item", "names"),
+    [
+        ({"run_id": "r", "providers": [{"index": 3, "name": "Ace"}, {"index": 4, "name": "Best"}]}, ["Ace", "Best"]),
+        ({"name": "Ace", "phone": "+18645550100"}, ["Ace"]),
+        ({"name": "Ace", "providers": "none"}, ["Ace"]),
+        ({"providers": ["Ace", 7]}, [None, None]),
+        ("+18645550100", [None]),
+    ],
+)
+def test_whatever_an_item_is_its_child_without_a_result_is_an_uncertain_entry(
+    dialect: Dialect, item: Any, names: list[str | None]
+) -> None:
+    text = item if isinstance(item, str) else json.dumps(item)
+    iteration = {"item": {"value": text, "iteration": 0}, "outputs": {"results": [], "file": ""}}
+    outputs = {"each": {"outputs": [iteration]}} if dialect is Dialect.V2 else {}
+    [value] = [each["value"] for each in parsed(FlowKind.FAN_OUT, dialect)["outputs"] if each["id"] == "call_results"]
+    told = json.loads(pebble.render(value, {"outputs": outputs, "tasks": {"call": {text: {"state": "WARNING"}}}}))
+
+    assert [(each["name"], each["status"]) for each in told] == [(name, "uncertain") for name in names]
+
+
 @pytest.mark.parametrize("kind", FlowKind)
 def test_containers_get_their_bounds_and_their_secrets_from_kestra(kind: FlowKind) -> None:
     task = child(parsed(kind, Dialect.V1, DOCKER))
 
-    assert task["containerImage"] == "registry.example.com/concierge:1"
+    assert task["containerImage"] == IMAGE
     assert task["taskRunner"] == {
         "type": "io.kestra.plugin.scripts.runner.docker.Docker",
         "memory": {"memory": "512MB"},
-        "cpu": {"cpus": 0.5},
+        "cpu": {"cpus": 2},
     }
     assert task["env"]["VAPI_API_KEY"] == "{{ secret('VAPI_API_KEY') }}"
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [("512MB", "512MB"), ("512m", "512MB"), ("2 gb", "2GB"), ("64K", "64KB"), ("536870912", "536870912")],
+)
+def test_a_containers_memory_is_written_as_kestra_reads_it(given: str, size: str) -> None:
+    runner = Runner(kind=RunnerKind.DOCKER, image=IMAGE, memory=given)
+
+    assert child(parsed(FlowKind.FAN_OUT, Dialect.V2, runner))["taskRunner"]["memory"] == {"memory": size}
+
+
+def test_half_a_processor_is_for_those_kestras_that_know_it() -> None:
+    runner = Runner(kind=RunnerKind.DOCKER, image=IMAGE, cpus=0.5)
+    with pytest.raises(SettingsError) as caught:
+        parsed(FlowKind.FAN_OUT, Dialect.V0, runner)
+
+    assert child(parsed(FlowKind.FAN_OUT, Dialect.V1, runner))["taskRunner"]["cpu"] == {"cpus": 0.5}
+    assert caught.value.message == (
+        "KESTRA_CPUS is 0.5, and Kestra up to 0.22 bounds a container by whole processors alone: make it a whole"
+        " number, or leave it out."
+    )
 
 
 @pytest.mark.parametrize("kind", FlowKind)
@@ -238,7 +286,11 @@ def test_the_backstop_is_twice_what_a_child_takes_at_the_longest() -> None:
         ),
         (
             {"memory": "512MB", "cpus": 1.0},
-            "KESTRA_MEMORY and KESTRA_CPUS bound a container: set KESTRA_RUNNER=docker too, or leave them out.",
+            "KESTRA_MEMORY and KESTRA_CPUS are for a container alone: set KESTRA_RUNNER=docker too, or leave them out.",
+        ),
+        (
+            {"image": "calls:1"},
+            "KESTRA_IMAGE is for a container alone: set KESTRA_RUNNER=docker too, or leave it out.",
         ),
     ],
 )

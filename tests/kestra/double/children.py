@@ -10,8 +10,9 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,12 @@ class Ended:
 class Children:
     """The processes that this worker has started and that may live."""
 
-    def __init__(self, environment: Mapping[str, str], work: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], work: Path, time_from: Path | None = None) -> None:
+        """Give them this environment, and folders in `work`; their time counts from when there is that file."""
         work.mkdir(parents=True, exist_ok=True)
         self._environment = environment
         self._work = work
+        self._time_from = time_from
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
 
@@ -54,10 +57,12 @@ class Children:
         files: Mapping[str, bytes],
         wanted: list[str],
         seconds: float | None,
+        starting: AbstractContextManager[object],
         on_start: Callable[[int], None],
     ) -> Ended:
         """Run a child to its end and return what came of it; raises OSError if it cannot be started.
 
+        It is started, and `on_start` is told its number, within `starting`, so that nobody hears of it any later.
         Its environment is the worker's and its own; on a timeout it gets SIGTERM and nothing else, and its end is
         waited for however long that takes (facts 10).
         """
@@ -66,18 +71,21 @@ class Children:
             for name, content in files.items():
                 (folder / name).write_bytes(content)
             environment = {**self._environment, **env, "WORKING_DIR": str(folder)}
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", f"set -e\n{script}"],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            with self._lock:
-                self._processes[key] = process
-            on_start(process.pid)
+            with starting:
+                process = subprocess.Popen(
+                    ["/bin/sh", "-c", f"set -e\n{script}"],
+                    cwd=folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                with self._lock:
+                    self._processes[key] = process
+                on_start(process.pid)
+            if seconds is not None:
+                self._until_time_counts(process)
             ended = _awaited(process, seconds)
             ended.files = {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
             return ended
@@ -85,6 +93,10 @@ class Children:
             with self._lock:
                 self._processes.pop(key, None)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _until_time_counts(self, process: subprocess.Popen[bytes]) -> None:
+        while self._time_from and not self._time_from.exists() and process.poll() is None:
+            time.sleep(0.01)
 
     def terminate(self, key: str) -> None:
         """Send SIGTERM to a child and all that it started; nothing follows it (facts 11)."""

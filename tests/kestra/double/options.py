@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.kestra.double.sources import COMMANDS
 
@@ -29,6 +30,7 @@ class Options:
     restart_strategy: str = "AFTER_TERMINATION_GRACE_PERIOD"
     restart_after: float = 0.1  # until a child that was running at a crash is started again; minutes on a real server
     grace: float = 300.0  # how long a stopping server waits for its children
+    time_from: Path | None = None  # a file from whose making on a task's time counts; None: from its start on
     search_lag: float = 0.0  # how long a search does not show a new execution
     result_limit: int = field(default=0)  # bytes of one child's outputs; 0: as the dialect has it
 

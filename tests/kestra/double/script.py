@@ -44,16 +44,15 @@ class Scripts:
         who = {"execution": record["id"], "run": run["id"], "item": _item(files), "attempt": run["attempts"]}
 
         def on_start(pid: int) -> None:
-            with self._engine.changed:
-                store.note(event="start", **who, pid=pid)
-                self._engine.changed.notify_all()
-                if records.is_over(run):
-                    self._children.terminate(run["id"])
+            store.note(event="start", **who, pid=pid)
+            changed.notify_all()
+            if records.is_over(run):
+                self._children.terminate(run["id"])
 
+        changed, wanted = self._engine.changed, task.get("outputFiles") or []
         try:
-            return self._children.run(
-                run["id"], script, env, files, task.get("outputFiles") or [], _seconds(task), on_start
-            )
+            # Nobody's end is noted between a child's start and its note, or a peak would be too low.
+            return self._children.run(run["id"], script, env, files, wanted, _seconds(task), changed, on_start)
         finally:
             with self._engine.changed:
                 store.note(event="end", **who)

@@ -37,7 +37,7 @@ class Double:
     def __enter__(self) -> Self:
         environment = dict(os.environ if self._environment is None else self._environment)
         store = Store(self._folder)
-        self.children = Children(environment, self._folder / "work")
+        self.children = Children(environment, self._folder / "work", self.options.time_from)
         self.engine = Engine(self.options, store, self.children, _secrets(environment))
         api = Api(self.options, store, self.engine)
         self._server = Server(api, self._port)

@@ -104,7 +104,7 @@ def _check_task(task: Mapping[str, Any], dialect: str, plugins: Sequence[str]) -
         raise InvalidFlow("the double knows no default of concurrencyLimit")
     if kind == COMMANDS:
         _check_runner(task.get("taskRunner") or {})
-        if not re.fullmatch(r"PT\d+S", task.get("timeout", "PT1S")):
+        if not re.fullmatch(r"PT\d+(\.\d+)?S", task.get("timeout", "PT1S")):
             raise InvalidFlow(f"Cannot deserialize value of type `java.time.Duration` from {task['timeout']!r}")
 
 
