@@ -24,13 +24,14 @@ STDOUT, STDERR = 1, 2
 def child(
     item: Annotated[Path | None, typer.Option("--item", help="A file with the item to call.", metavar="FILE")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="A file with the whole list.", metavar="FILE")] = None,
+    strange: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ) -> None:
     """Call those whom a flow has handed over; its tasks run this, and nobody else needs to."""
     # Until somebody listens a signal waits; that the server's terminal is closed is none of the calls' business.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        asyncio.run(_work(item, file))
+        asyncio.run(_work(item, file, strange or []))
     except Exception:
         _print(STDERR, traceback.format_exc())
     finally:
@@ -38,13 +39,13 @@ def child(
         os._exit(0)
 
 
-async def _work(item: Path | None, file: Path | None) -> None:
+async def _work(item: Path | None, file: Path | None, strange: list[str]) -> None:
     from concierge_calls.handed import call
     from concierge_calls.kestra.child import Child
     from concierge_calls.settings.kestra import forget_the_route
 
     forget_the_route(os.environ)
-    child, loop = Child(call, os.environ, of=item, whole=file), asyncio.get_running_loop()
+    child, loop = Child(call, os.environ, of=item, whole=file, strange=strange), asyncio.get_running_loop()
 
     def stop(*_: object) -> None:
         latest = threading.Timer(LATEST, os._exit, (0,))

@@ -100,7 +100,9 @@ def _add_kestra() -> None:
     commands = typer.Typer(no_args_is_help=True, help=with_examples("kestra", kestra.group))
     for function in (kestra.deploy, kestra.flow, kestra.check):
         commands.command(function.__name__)(_told(function))
-    commands.command("child", hidden=True)(_told(kestra_child.child))
+    # A flow of another version may say what this one does not know: that is told as a result, too.
+    strange = {"ignore_unknown_options": True}
+    commands.command("child", hidden=True, context_settings=strange)(_told(kestra_child.child))
     app.add_typer(commands, name="kestra", short_help="Hand runs to a Kestra server: deploy, flow, check.")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from concierge_calls.kestra.marked import MarkedBackend, Searched
 from concierge_calls.kestra.markers import Markers
 from concierge_calls.kestra.sweeping import sweep
 from concierge_calls.models import Reason
+from concierge_calls.plain import one_line
 from concierge_calls.stopping import LEAVING_LIMIT, Worker
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ MARGIN = 20.0  # seconds before the flow's own backstop, at twice what the calls
 FEWEST_REQUESTS = 3  # a minute; with fewer a call could not even be looked for, placed and followed
 LONGEST_POLL = 60.0  # seconds
 BUG = Reason("bug", "concierge-calls has a fault, which the task's log shows; please report it.")
+STRANGE = (
+    "The concierge-calls on this worker does not know {}, which the flow says, so nobody is called; install the version"
+    " that put the flow on the server."
+)
 TOLD = ("call_timeout", "analysis_timeout", "start_interval", "record", "assistant_id", "phone_number_id")
 
 
@@ -58,13 +63,23 @@ class Child:
     """One child: works once, and may be told to stop."""
 
     def __init__(
-        self, calling: Calling, environ: Mapping[str, str], *, of: Path | None = None, whole: Path | None = None
+        self,
+        calling: Calling,
+        environ: Mapping[str, str],
+        *,
+        of: Path | None = None,
+        whole: Path | None = None,
+        strange: Sequence[str] = (),
     ) -> None:
-        """Have those called by `calling` whom the file `of` (an item), `whole` (the list) or the environment names."""
+        """Have those called by `calling` whom the file `of` (an item), `whole` (the list) or the environment names.
+
+        `strange` are words of the flow's command that nobody here understands: with any, nobody is called.
+        """
         self._calling = calling
         self._environ = environ
         self._of = of
         self._whole = whole
+        self._strange = strange
         self._told_to_stop = asyncio.Event()
         self._ends = asyncio.Event()  # nobody more is dialled, be it as the time is over
         self._caller: Worker | None = None
@@ -99,6 +114,7 @@ class Child:
         path = state / "children" / part.name / "journal.db"
         reason = None
         try:
+            self._must_understand()
             settings.needed()
             if not part.place:
                 sweep(markers=state / "markers", children=state / "children")
@@ -112,6 +128,10 @@ class Child:
             _show_bug()
             reason = BUG
         return answer(part, path, state / "markers", reason)
+
+    def _must_understand(self) -> None:
+        if self._strange:
+            raise UsageError(STRANGE.format(one_line(" ".join(self._strange))))
 
     async def _begin(self, part: Part, settings: Settings, path: Path, wait: float) -> None:
         await asyncio.sleep(wait)

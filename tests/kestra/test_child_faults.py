@@ -77,6 +77,16 @@ def test_an_item_that_cannot_be_called_has_an_entry_for_each_provider(
     assert all(message.startswith(sentence) for *_, message in done), done
 
 
+def test_a_flow_of_another_version_has_nobody_called_and_says_which_to_install(workers: Workers) -> None:
+    done = told(workers.start(item(AVAILABLE, NOBODY), "--slowly", "--item", "item.json").finish())
+
+    sentence = (
+        "The concierge-calls on this worker does not know --slowly, which the flow says, so nobody is called; install"
+        " the version that put the flow on the server."
+    )
+    assert done == [(index, RUN, "not_called", sentence) for index in (0, 1)]
+
+
 def test_a_row_that_cannot_be_used_is_skipped_with_its_reason(workers: Workers) -> None:
     done = workers.call(item_of([provider(0, "none"), provider(1, AVAILABLE, service_needed=None)]))
 
