@@ -127,7 +127,7 @@ class Run:
                 handed_over=bool(handed_over),
                 again=bool(self.again),
             )
-            self.warnings += [self.ways.instead] if self.ways.instead else []
+            self.warnings += self.ways.notes
             await check_again(self._journal, self.id, self.again, self._look_at)
             yield
 

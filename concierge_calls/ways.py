@@ -36,7 +36,7 @@ class Ways:
         self.around: Callable[[VapiBackend], Backend] = lambda vapi: vapi  # for what must be looked at before a dial
         self.server: Ready | None = None  # the Kestra that takes the run
         self.identity: Identity | None = None  # who calls, once that is known
-        self.instead = ""  # why it goes directly although Kestra was the first choice
+        self.notes: list[str] = []  # what is worth a look of the way that was opened
         self._record = record
         self._settings = settings
         self._order = order
@@ -84,11 +84,12 @@ class Ways:
     async def _open_kestra(self, stack: AsyncExitStack, rows: int) -> None:
         try:
             self.server = await stack.enter_async_context(routing.kestra(self._settings, rows=rows))
+            self.notes += self.server.shows_late
         except (KestraError, RunRefused, SettingsError) as error:
             if Route.DIRECT not in self.routes:
                 raise
             self.routes = (Route.DIRECT,)
-            self.instead = f"The calls go directly to Vapi, since Kestra cannot take this run. {error.message}"
+            self.notes.append(f"The calls go directly to Vapi, since Kestra cannot take this run. {error.message}")
             await self._record.go(Route.DIRECT)
 
     def worker(self, observer: Observer, on_error: OnError | None, look: LookAt, *, dials: bool, again: bool) -> Worker:

@@ -96,6 +96,10 @@ class Handovers:
         """Have all its rows wait as though they had never been claimed: its request certainly never left."""
         await self._writer.write(partial(_give_back, handover=handover, at=to_text(self._clock.now())))
 
+    async def in_doubt(self, handover: Handover) -> None:
+        """Keep that those that nobody told of may have been dialled until now, so that they are looked for anew."""
+        await self._writer.write(partial(_in_doubt, handover=handover, at=to_text(self._clock.now())))
+
     async def close(self, handover: Handover) -> None:
         """Nothing more comes of it; how many of its calls were on the line at once is added up."""
         await self.add_up(handover)
@@ -224,6 +228,10 @@ def _give_back(db: sqlite3.Connection, handover: Handover, at: str) -> None:
     db.execute("DELETE FROM attempts WHERE handover_id = ?", (handover.id,))
     if db.execute("DELETE FROM handovers WHERE id = ? AND posted_at IS NULL", (handover.id,)).rowcount != 1:
         db.execute("UPDATE handovers SET closed_at = ? WHERE id = ?", (at, handover.id))
+
+
+def _in_doubt(db: sqlite3.Connection, handover: Handover, at: str) -> None:
+    db.execute("UPDATE attempts SET dialed_at = ? WHERE handover_id = ? AND state = 'dialing'", (at, handover.id))
 
 
 def _add_up(db: sqlite3.Connection, handover: Handover, at: str) -> None:

@@ -173,8 +173,8 @@ class KestraClient:
             raise self._connection.place.in_doubt("Kestra's reply to the start cannot be read") from error
 
     # Kestra: GET R/executions/search; a filter that a version does not know is ignored, and everything returned.
-    async def find(self, flow_id: str, label: str, value: str) -> list[str]:
-        """Return the ids of the flow's executions that bear this label, newest first.
+    async def find(self, flow_id: str, label: str, value: str, *, namespace: str | None = None) -> list[str]:
+        """Return the ids of the flow's executions that bear this label, newest first; in our namespace or in that one.
 
         An execution is found up to a second after it was started.
         """
@@ -182,7 +182,7 @@ class KestraClient:
         return [
             each.id
             for each in found
-            if (each.namespace, each.flow_id) == (self.namespace, flow_id) and each.has(label, value)
+            if (each.namespace, each.flow_id) == (namespace or self.namespace, flow_id) and each.has(label, value)
         ]
 
     # Kestra: GET R/executions/{id}.

@@ -76,10 +76,7 @@ class Place:
 
     def in_doubt(self, why: str) -> KestraInDoubt:
         """Return the error for a start of which the answer does not tell whether it happened."""
-        return KestraInDoubt(
-            f"{why}, so Kestra may have started the run, and it is not started again by itself. "
-            "Look for it with: concierge-calls resume"
-        )
+        return KestraInDoubt(f"{why}, so Kestra may have started the run, and it is not started again by itself.")
 
     def doubt(self, answer: Answer) -> KestraInDoubt:
         """Return the error for a start that was answered with neither a yes nor a no."""

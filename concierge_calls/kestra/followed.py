@@ -29,7 +29,8 @@ class Child:
 class Seen:
     """An execution as it stands.
 
-    `running` has the first row of each child that is at work, as far as that is shown; `at_work` counts them.
+    `running` has the first row of each child that is at work, as far as that is shown; `at_work` counts the calls that
+    they may have on the line.
     `begun` has the rows of all children that were ever begun; None where it cannot be told for certain.
     """
 
@@ -39,13 +40,13 @@ class Seen:
     begun: frozenset[int] | None = None
 
 
-def one_task(execution: Execution, outputs: Mapping[str, Any], rows: Collection[int]) -> Seen:
-    """Read an execution whose only task calls all these rows; `outputs` are that task's."""
+def one_task(execution: Execution, outputs: Mapping[str, Any], rows: Collection[int], limit: int) -> Seen:
+    """Read an execution whose only task calls all these rows, `limit` at once; `outputs` are that task's."""
     runs = [run for run in execution.task_runs if run.task_id == TASK]
     # A version that shows no tasks at all says nothing by not showing this one.
     begun = frozenset(rows) if runs else frozenset[int]() if execution.task_runs else None
-    at_work = sum(run.state in _AT_WORK for run in runs)
-    return Seen(tuple(_children([outputs])), at_work=at_work, begun=begun)
+    at_work = any(run.state in _AT_WORK for run in runs)
+    return Seen(tuple(_children([outputs])), at_work=min(limit, len(rows)) if at_work else 0, begun=begun)
 
 
 def for_each(execution: Execution) -> Seen:

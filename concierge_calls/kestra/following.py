@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from concierge_calls.errors import KestraError, KestraRefused, KestraUnreachable
@@ -20,13 +20,19 @@ from concierge_calls.kestra.results import OPEN, Result, Step
 from concierge_calls.kestra.schemas import Execution
 from concierge_calls.kestra.server import Ready
 from concierge_calls.models import CallState, Reason
-from concierge_calls.plain import shown
+from concierge_calls.plain import count, shown
 from concierge_calls.stopping import Stopping
 
-LATEST_WORD: Final = 5.0  # seconds in which children that were told to stop have told what they know
+LATEST_WORD: Final = 10.0  # seconds in which children that were told to stop have told what they know
 LAG: Final = 1.0  # seconds until a search knows all that there is
-LOST_AFTER: Final = 300.0  # seconds after its kill was due
+LOST_AFTER: Final = 300.0  # seconds in which one that was killed is over, and a kill that is due goes through
+LAST_LOOKS: Final = 4  # after the kill of one that is left; half a second apart
 FORBIDDEN: Final = frozenset({401, 403})
+
+UNSAID: Final = (
+    "What was said in {calls} did not come home from Kestra, since the file with it is gone; how they ended did. It is"
+    " in the journal of the worker, and Vapi shows it by the call's id."
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +68,15 @@ class Following:
         self._begun: set[int] = set()  # rows that were told as being dialled
         self._kinds = {kind.flow_id: kind for kind in FlowKind}
         self._gone: set[str] = set()  # files that are no longer there
+        self._until = 0.0  # when it is to be killed, in the loop's time: this machine's clock may be set meanwhile
         self._to_be_killed = False
-        self._was_killed = False
+        self._killed_at: float | None = None
+        self._cannot_be_killed = False  # as far as was told
         self._leaving = False
         self._is_silent = False
+        self._unsaid = 0  # calls that came home without what was said in them
         self._changed = asyncio.Event()
-        self.at_work = 0  # children that are at work, as far as that is shown
+        self.at_work = 0  # calls that may be on the line, as far as that is shown
 
     def __repr__(self) -> str:
         return f"<Following of {self._id}, {len(self._attempts)} not home>"
@@ -75,6 +84,11 @@ class Following:
     @property
     def _id(self) -> str:
         return self._handover.execution_id or ""
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was ended from here, so that its children may have been dialling until a moment ago."""
+        return self._killed_at is not None
 
     def stop(self) -> None:
         """Have the execution killed, so that nobody new is dialled."""
@@ -93,26 +107,43 @@ class Following:
         JournalError.
         """
         self._attempts = {each.index: each for each in await self._record.handovers.attempts(self._handover)}
-        while not self._leaving:
-            try:
-                execution = await self._look()
-                if execution.is_over:
-                    await self._bring_last(execution)
-                    await self._record.handovers.close(self._handover)
-                    return True
-            except KestraUnreachable as error:
-                self._say_once(error)
-            except KestraRefused as error:
-                return self._refused(error)
-            if self._is_due(LOST_AFTER):
+        self._until = _now() + max(0.0, self._left())
+        is_over: bool | None = None
+        while not self._leaving and is_over is None:
+            is_over = await self._step()
+        if is_over is None:
+            is_over = self._to_be_killed and await self._kill() and await self._is_over_at_once()
+        if not is_over:
+            await self._record.handovers.add_up(self._handover)
+        return is_over
+
+    async def _step(self) -> bool | None:
+        """Look once, and have it ended where that is due; returns what `follow` does, None while it goes on."""
+        try:
+            execution = await self._look()
+            if execution.is_over:
+                await self._bring_last(execution)
                 return True
-            if self._to_be_killed or self._is_due():
-                await self._kill()
-            if not self._leaving:
-                await self._pause()
-        if self._to_be_killed:
+        except KestraUnreachable as error:
+            self._say_once(error)
+        except KestraRefused as error:
+            if error.status:
+                return self._refused(error)
+            self._say_once(error)  # a page of somebody in between, of which Kestra knows nothing
+        if self._to_be_killed or _now() >= self._until:
             await self._kill()
-        await self._record.handovers.add_up(self._handover)
+        if (given_up := self._given_up()) is None and not self._leaving:
+            await self._pause()
+        return given_up
+
+    async def _is_over_at_once(self) -> bool:
+        # Whoever leaves still hears what takes but a moment: who certainly never was dialled.
+        for _ in range(LAST_LOOKS):
+            await self._sleep(LAG / 2)
+            with suppress(KestraError):
+                if (execution := await self._look()).is_over:
+                    await self._bring_last(execution)
+                    return True
         return False
 
     def _refused(self, error: KestraRefused) -> bool:
@@ -121,9 +152,20 @@ class Following:
             self._stopping.refuse(Reason("kestra_refused", error.message))
         return error.status not in FORBIDDEN
 
-    def _is_due(self, slack: float = 0.0) -> bool:
-        begun = self._handover.posted_at or datetime.now(UTC)
-        return datetime.now(UTC) > begun + timedelta(seconds=self._handover.allowed + slack)
+    def _left(self) -> float:
+        posted_at = self._handover.posted_at or datetime.now(UTC)
+        return self._handover.allowed - max(0.0, (datetime.now(UTC) - posted_at).total_seconds())
+
+    def _given_up(self) -> bool | None:
+        if self._killed_at is not None:
+            return True if _now() > self._killed_at + LOST_AFTER else None
+        if _now() <= self._until + LOST_AFTER:
+            return None
+        log.warning(
+            f"The execution {self._id} at Kestra takes longer than all its calls may, and could not be ended."
+            " Once Kestra is well, have the rest brought home with: concierge-calls resume"
+        )
+        return False
 
     async def _look(self) -> Execution:
         execution = await self._ready.client.execution(self._id)
@@ -137,16 +179,21 @@ class Following:
                 await self._home.begun(self._attempts[row])
         return execution
 
-    async def _kill(self) -> None:
-        if self._was_killed:
-            return
-        if not self._to_be_killed:
+    async def _kill(self) -> bool:
+        """Have it ended, once; returns whether that went through."""
+        if self._killed_at is not None:
+            return True
+        if not (self._to_be_killed or self._cannot_be_killed):
             log.warning(f"The execution {self._id} at Kestra takes longer than all its calls may, so it is ended.")
         try:
             await self._ready.client.kill(self._id)
-            self._was_killed = True
         except KestraError as error:
-            self._say_once(error)
+            if not self._cannot_be_killed:
+                self._cannot_be_killed = True
+                log.warning(f"{error.message} Until it is ended the execution {self._id} goes on, and so do its calls.")
+            return False
+        self._killed_at = _now()
+        return True
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
@@ -157,14 +204,14 @@ class Following:
     def _say_once(self, error: KestraError) -> None:
         if not self._is_silent:
             self._is_silent = True
-            log.warning(error.message)
+            log.warning(f"{error.message} It is asked again until it answers; the calls there may go on.")
 
     # What is seen
 
     async def _seen(self, execution: Execution, iterations: int | None = None) -> Seen:
         if self._kinds.get(execution.flow_id) is FlowKind.ONE_TASK:
             outputs = await self._ready.client.task_outputs(execution, followed.TASK)
-            return followed.one_task(execution, outputs, self._attempts)
+            return followed.one_task(execution, outputs, self._attempts, self._ready.limit)
         if self._ready.server.dialect is Dialect.V2:
             outputs = await self._ready.client.task_outputs(execution, followed.LOOP)
             return followed.loop(execution, outputs, iterations)
@@ -173,15 +220,19 @@ class Following:
     async def _bring_last(self, execution: Execution) -> None:
         """Bring home what the flow itself tells, too, and have those wait again who certainly never were dialled."""
         seen = await self._last_seen(execution)
-        await self._bring(seen.children, is_last=True)
-        if self._attempts:
-            await self._bring(followed.in_outputs(await self._ready.client.outputs(execution)), is_last=True)
+        await self._bring(seen.children, is_last=False)
+        told = tuple(followed.in_outputs(await self._ready.client.outputs(execution))) if self._attempts else ()
+        await self._bring((*seen.children, *told), is_last=True)
         never = [each for row, each in self._attempts.items() if seen.begun is not None and row not in seen.begun]
         for attempt in never:
             await self._home.put_back(attempt, NEVER_BEGUN)
-        if never and not self._was_killed:
+        if never and not self.was_killed:
             state = shown(execution.state, 20)
             log.warning(f"The execution {self._id} at Kestra ended as {state} before everybody was called.")
+        if self._unsaid:
+            log.warning(UNSAID.format(calls=count(self._unsaid, "call")))
+        if not (self._leaving and self._attempts and seen.begun is None):  # else a resume may be told who never began
+            await self._record.handovers.close(self._handover)
 
     async def _last_seen(self, execution: Execution) -> Seen:
         seen = await self._seen(execution)
@@ -199,13 +250,19 @@ class Following:
     # What is brought home
 
     async def _bring(self, children: Iterable[Child], *, is_last: bool) -> None:
+        told: dict[int, Result] = {}
         for child in children:
-            told = {each.index: each for each in results.own(child.results, self._record.id)}
-            if child.file is not None and (self._wants(told.values(), is_last) if told else is_last):
-                told |= {each.index: each for each in await self._in_file(child.file)}
-            for row, result in told.items():
-                if row in self._attempts and (is_last or result.step not in OPEN):
-                    await self._bring_one(self._attempts[row], result, is_last)
+            for result in await self._told(child, is_last):
+                told[result.index] = results.surest(told.get(result.index), result)
+        for row, result in told.items():
+            if row in self._attempts and (is_last or result.step not in OPEN):
+                await self._bring_one(self._attempts[row], result)
+
+    async def _told(self, child: Child, is_last: bool) -> Iterable[Result]:
+        told = {each.index: each for each in results.own(child.results, self._record.id)}
+        if child.file is not None and (self._wants(told.values(), is_last) if told else is_last):
+            told |= {each.index: each for each in await self._in_file(child.file)}
+        return told.values()
 
     def _wants(self, told: Iterable[Result], is_last: bool) -> bool:
         return any(each.index in self._attempts and (is_last or each.step not in OPEN) for each in told)
@@ -222,13 +279,18 @@ class Following:
             return []
         return list(results.in_file(content, self._record.id))
 
-    async def _bring_one(self, attempt: Attempt, result: Result, is_last: bool) -> None:
+    async def _bring_one(self, attempt: Attempt, result: Result) -> None:
         if result.step is Step.PUT_BACK and result.reason is not None and result.status != "pending":
             self._stopping.refuse(result.reason)
         if result.step is Step.SETTLED and self._asks_vapi and not result.is_whole:
             left: Attempt | None = await self._home.place(attempt, result)  # Vapi still has what was said
         else:
             left = await self._home.bring(attempt, result)
+            self._unsaid += result.step is Step.SETTLED and not result.is_whole and result.started_at is not None
         self._attempts.pop(attempt.index)
         if left is not None and left.state is not CallState.UNCERTAIN:
             self._attempts[attempt.index] = left
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

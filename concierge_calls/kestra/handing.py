@@ -13,7 +13,6 @@ from concierge_calls.claiming import LookAt
 from concierge_calls.errors import KestraError, KestraInDoubt, KestraNotStarted
 from concierge_calls.journal import Attempt, Handover, RunRecord
 from concierge_calls.kestra import order
-from concierge_calls.kestra.client import KestraClient
 from concierge_calls.kestra.home import Home
 from concierge_calls.kestra.order import Options
 from concierge_calls.kestra.server import Ready
@@ -21,7 +20,12 @@ from concierge_calls.models import CallOutcome, CallStatus, Reason
 
 LABEL: Final = "handover"  # what an execution is found by; `run` beside it is for people
 LOOK_AFTER: Final = (0.5, 1.0, 1.5, 3.0, 4.0)  # seconds between the looks for an execution whose reply was lost
+MOST_LOOKS: Final = 25  # while Kestra does not answer, each of which takes the client's patience
 LOST: Final = "kestra_in_doubt"
+SILENT: Final = (
+    "Kestra does not answer, so whether it has started the run is not known; it is asked for some minutes, and started"
+    " no second time."
+)
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +81,33 @@ class Handing:
         if not (attempts and is_wanted()):
             await handovers.give_back(handover)
             return None
-        return await self._start(handover, attempts)
+        return await self._start(handover, attempts, is_wanted)
 
-    async def found(self, handover: Handover) -> Handover | None:
-        """Look for an execution whose reply was lost, by its label, several times; None when it is not found."""
-        for wait in LOOK_AFTER:
-            await self._sleep(wait)
-            if (execution_id := await find(self._ready.client, handover)) is not None:
+    async def found(self, handover: Handover, is_wanted: Callable[[], bool]) -> Handover | None:
+        """Look for an execution whose reply was lost, by its label, several times; None when it is not found.
+
+        A look that was not answered says nothing, so it is taken again for minutes, as long as that `is_wanted`.
+        """
+        answered = 0
+        for look in range(1, MOST_LOOKS + 1):
+            is_answered, execution_id = await self._look_for(handover, LOOK_AFTER[answered])
+            if execution_id is not None:
                 return await self._record.handovers.posted(handover, execution_id)
+            answered += is_answered
+            if look == 1 and not is_answered:
+                log.warning(SILENT)
+            if answered == len(LOOK_AFTER) or (look >= len(LOOK_AFTER) and not is_wanted()):
+                break
         return None
+
+    async def _look_for(self, handover: Handover, wait: float) -> tuple[bool, str | None]:
+        await self._sleep(wait)
+        try:
+            client, namespace = self._ready.client, handover.namespace  # that of now may be another
+            found = await client.find(handover.flow_id, LABEL, handover.label, namespace=namespace)
+        except KestraError:
+            return False, None
+        return True, found[-1] if found else None  # the oldest, should somebody have replayed it
 
     async def _claim_all(self, handover: Handover, is_wanted: Callable[[], bool]) -> list[Attempt]:
         attempts: list[Attempt] = []
@@ -118,7 +140,9 @@ class Handing:
             after = page.last
         return unsure
 
-    async def _start(self, handover: Handover, attempts: list[Attempt]) -> Handover | None:
+    async def _start(
+        self, handover: Handover, attempts: list[Attempt], is_wanted: Callable[[], bool]
+    ) -> Handover | None:
         limit, run_id = self._terms.limit, self._record.id
         asked = [attempt.asked for attempt in attempts]
         items = order.items(run_id, asked, limit=limit, options=self._terms.options)
@@ -136,22 +160,14 @@ class Handing:
             await self._record.handovers.give_back(handover)
             raise
         except KestraInDoubt as error:
-            if (found := await self.found(handover)) is None:
+            if (found := await self.found(handover, is_wanted)) is None:
                 await self._doubt(attempts, error)
             return found
         return await self._record.handovers.posted(handover, execution_id)
 
     async def _doubt(self, attempts: list[Attempt], error: KestraInDoubt) -> None:
-        log.warning(error.message)
-        outcome = CallOutcome(status=CallStatus.UNCERTAIN, error=Reason(LOST, error.message))
+        why = f"{error.message} Look for it with: concierge-calls resume {self._record.id}"
+        log.warning(why)
+        outcome = CallOutcome(status=CallStatus.UNCERTAIN, error=Reason(LOST, why))
         for attempt in attempts:
             await self._home.doubt(attempt, outcome)
-
-
-async def find(client: KestraClient, handover: Handover) -> str | None:
-    """Look once for the execution of a handover; None where it is not found, or nobody answers."""
-    try:
-        found = await client.find(handover.flow_id, LABEL, handover.label)
-    except KestraError:
-        return None
-    return found[-1] if found else None  # the oldest, should somebody have replayed it

@@ -32,6 +32,18 @@ class Step(Enum):
 OPEN: Final = frozenset({Step.PLACED, Step.IN_DOUBT, Step.PUT_BACK})
 
 
+# Of two results for one row the one further up is believed: a phone that may have rung goes before one that did not.
+_SUREST: Final = (
+    Step.SETTLED,
+    Step.PLACED,
+    Step.UNCERTAIN,
+    Step.IN_DOUBT,
+    Step.REFUSED,
+    Step.SKIPPED,
+    Step.PUT_BACK,
+)
+
+
 class _Told(BaseModel):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
@@ -127,6 +139,13 @@ _STEPS: Final = {
     CallStatus.PENDING: Step.PUT_BACK,
     CallStatus.SKIPPED: Step.SKIPPED,
 }
+
+
+def surest(known: Result | None, other: Result) -> Result:
+    """Return which of two results for the same row is to be believed; the known one, where both say the same."""
+    if known is None:
+        return other
+    return min(known, other, key=lambda result: _SUREST.index(result.step))
 
 
 def own(entries: object, run_id: str) -> Iterator[Result]:

@@ -18,18 +18,22 @@ from concierge_calls.kestra.home import Home
 from concierge_calls.kestra.server import Ready
 from concierge_calls.models import CallOutcome, CallState, CallStatus, Reason
 from concierge_calls.observers import Observer, OnError, harmless
+from concierge_calls.plain import count
 from concierge_calls.stopping import LEAVING_LIMIT, Stopping, Worker
 from concierge_calls.underway import Awaited, Outlook
 
-NOT_FOUND: Final = Reason(
-    LOST,
-    "Kestra may have started the run, and has no execution of it now: the phone may have rung, so it is not dialled"
-    " again by itself. Look once more with: concierge-calls resume",
+# A run in which all else is done is taken up again only where it is named.
+NOT_FOUND: Final = (
+    "Kestra may have started the run, and no execution of it was found: the phone may have rung, so it is not dialled"
+    " again by itself. Look once more with: concierge-calls resume {run}"
 )
-NO_KEY: Final = Reason(
-    "not_brought_home",
+NO_KEY: Final = (
     "The task at Kestra brought no result, and without VAPI_API_KEY here nobody can ask Vapi: the phone may have rung,"
-    " so it is not dialled again by itself. Set it, then: concierge-calls resume",
+    " so it is not dialled again by itself. Set it, then: concierge-calls resume {run}"
+)
+NOT_TOLD: Final = (
+    "Kestra does not tell what became of {providers}, so Vapi is asked for their calls; those that are not found within"
+    " minutes are uncertain."
 )
 
 log = logging.getLogger(__name__)
@@ -39,13 +43,13 @@ MakeCaller = Callable[[bool], Worker]  # for a run that goes directly from now o
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """The children that are at work; until when nobody but they know."""
+    """The calls that children may have on the line; until when nobody but they know."""
 
-    children: int
+    calls: int
 
     def count(self, awaited: Awaited) -> int:
         """Of how many calls this is awaited, as far as Kestra shows it."""
-        return self.children if awaited is Awaited.END else 0
+        return self.calls if awaited is Awaited.END else 0
 
     def latest(self, awaited: Awaited) -> datetime | None:
         """Nothing, since that is not known."""
@@ -84,6 +88,7 @@ class KestraRunner:
         self._dials = dials
         self._again = again
         self._may_go_directly = may_go_directly
+        self._limit = terms.limit
         self._stopping = Stopping()
         self._home = Home(record, harmless(observer), harmless(on_error) if on_error else None)
         self._handing = Handing(record, ready, terms, self._home, look=look, sleep=sleep)
@@ -113,9 +118,9 @@ class KestraRunner:
     @property
     def underway(self) -> Outlook:
         """The calls that we follow ourselves, or else those that children make, as far as Kestra shows it."""
-        if self._caller is not None:
-            return self._caller.underway
-        return AtWork(self._following.at_work if self._following else 0)
+        if self._following is not None:
+            return AtWork(self._following.at_work)
+        return AtWork(0) if self._caller is None else self._caller.underway
 
     async def call_all(self) -> None:
         """Have everybody called who is left to call; returns when each result is home, or was left to `resume`.
@@ -192,9 +197,9 @@ class KestraRunner:
             await self._record.handovers.give_back(handover)
             return
         if handover.execution_id is None:
-            found = await self._handing.found(handover)
+            found = await self._handing.found(handover, self._goes_well)
             if found is None:
-                await self._doubt(await self._record.handovers.attempts(handover), NOT_FOUND)
+                await self._doubt(await self._record.handovers.attempts(handover), LOST, NOT_FOUND)
                 return
             handover = found
         await self._follow(handover)
@@ -215,10 +220,13 @@ class KestraRunner:
                 self._following.stop()
             self._goes_on = not await self._following.follow()
             self._followed.append(handover)
+            if self._following.was_killed and not self._goes_on:  # its children may have dialled until a moment ago
+                await self._record.handovers.in_doubt(handover)
         finally:
             self._following = None
 
-    async def _doubt(self, attempts: Iterable[Attempt], reason: Reason) -> None:
+    async def _doubt(self, attempts: Iterable[Attempt], code: str, why: str) -> None:
+        reason = Reason(code, why.format(run=self._record.id))
         for attempt in attempts:
             await self._home.doubt(attempt, CallOutcome(status=CallStatus.UNCERTAIN, error=reason))
 
@@ -230,15 +238,17 @@ class KestraRunner:
         if not self.went_directly:
             self._record.dial_nobody()
         if self._make_caller is None:
-            await self._doubt(await self._record.unfinished(), NO_KEY)
+            await self._doubt(await self._record.unfinished(), "not_brought_home", NO_KEY)
             return
         if not (self._again or self.went_directly or await self._record.unfinished()):
             return
-        for attempt in await self._record.unfinished():
-            if attempt.state is CallState.DIALING:
-                await self._home.begun(attempt)  # as far as anybody knows
+        dialing = [each for each in await self._record.unfinished() if each.state is CallState.DIALING]
+        for attempt in dialing:
+            await self._home.begun(attempt)  # as far as anybody knows
+        if dialing and not (self._stopping.interrupted and len(dialing) <= self._limit):  # of those that is expected
+            log.warning(NOT_TOLD.format(providers=count(len(dialing), "provider")))
         self._caller = caller = self._make_caller(self.went_directly)
-        if self._stopping.is_set:
+        if self._stopping.interrupted:  # else nobody is to be hung up, whatever the rules say
             caller.drain(hang_up=self._hang_up)
         await caller.call_all()
         for handover in self._followed:

@@ -8,6 +8,7 @@ from typing import Final
 from concierge_calls.errors import KestraRefused
 from concierge_calls.kestra import flow
 from concierge_calls.kestra.client import KestraClient
+from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.faults import missing_type
 from concierge_calls.kestra.flow import FlowKind, Runner
 from concierge_calls.kestra.order import rows_in_slice
@@ -16,6 +17,13 @@ from concierge_calls.plain import shown
 
 SLACK: Final = 900.0  # seconds beside the calls: a queue, a restart, an image to be fetched
 _BETWEEN: Final = 90  # seconds: a phone rings for 60, and a call is given 30 to end
+_SHOWN_AT_ITS_END: Final = (
+    "Kestra 2 shows a call only once it is over; until then who is being called counts as not yet called."
+)
+_TOLD_AT_THE_END: Final = (
+    "A flow of one task tells of its calls only once all are over: until then they count as not yet called, and Ctrl-C"
+    " leaves those in doubt of whom Vapi shows no call."
+)
 _LONGEST: Final = 240  # characters of what the server says
 
 
@@ -54,6 +62,14 @@ class Ready:
     kind: FlowKind
     source: str = field(repr=False, default="")
     allowed: float = 0.0
+    limit: int = 1  # calls at once
+
+    @property
+    def shows_late(self) -> tuple[str, ...]:
+        """Say what is not shown of the calls, and when it is."""
+        if self.kind is FlowKind.ONE_TASK:
+            return (_TOLD_AT_THE_END,)
+        return (_SHOWN_AT_ITS_END,) if self.server.dialect is Dialect.V2 else ()
 
 
 async def ready(client: KestraClient, kind: FlowKind, size: Size, runner: Runner) -> Ready:
@@ -64,11 +80,11 @@ async def ready(client: KestraClient, kind: FlowKind, size: Size, runner: Runner
     server = await client.greet()
     await client.admit()
     if not size.rows:
-        return Ready(client=client, server=server, kind=kind)
+        return Ready(client=client, server=server, kind=kind, limit=size.limit)
     source = await _source(client, server, kind, size, runner)
     if constraints := await client.validate(source):
         raise KestraRefused(_unfit(client, kind, constraints))
-    return Ready(client=client, server=server, kind=kind, source=source, allowed=size.allowed(kind))
+    return Ready(client=client, server=server, kind=kind, source=source, allowed=size.allowed(kind), limit=size.limit)
 
 
 async def _source(client: KestraClient, server: Server, kind: FlowKind, size: Size, runner: Runner) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Final
 
 from concierge_calls.backend import Identity, Placed, Progress, Sighting, Turn
-from concierge_calls.kestra.marked import NEVER_DIALLED, Searched
+from concierge_calls.kestra.marked import NEVER_DIALLED, Searched, first_day
 from concierge_calls.models import CallMethod, CallRequest
+
+# A backend is asked by which way calls go, not one call; each call has a task of its own, from its dial to its result.
+_IS_DIALLED_HERE: Final = ContextVar("is_dialled_here", default=False)
 
 STANDS: Final = 1.0  # seconds in which one look is that of all who look for another row
 
@@ -32,8 +36,8 @@ class SoughtBackend:
 
     @property
     def method(self) -> CallMethod:
-        """By Kestra: who is left to follow was called there."""
-        return CallMethod.KESTRA
+        """By Kestra, where who is left to follow was called; directly for a call that was dialled anew from here."""
+        return self._backend.method if _IS_DIALLED_HERE.get() else CallMethod.KESTRA
 
     def now(self) -> datetime:
         """The time in the other backend's clock."""
@@ -61,13 +65,16 @@ class SoughtBackend:
 
     async def place(self, request: CallRequest, key: str, turn: Turn) -> Placed:
         """Place the call by the other backend."""
+        _IS_DIALLED_HERE.set(True)
         return await self._backend.place(request, key, turn)
 
     async def find(self, keys: Collection[str], since: datetime, until: datetime | None = None) -> Mapping[str, Placed]:
         """Look once for calls of the rows that these keys are of; one that may have rung goes before all others.
 
-        Those count too that were placed after `until`, since a flow may have dialled anew.
+        Those count too that were placed after `until`, since a flow may have dialled anew, and before `since`, as far
+        as the run may have begun by then: that is of this machine's clock, and not of the backend's.
         """
+        since = min(since, first_day(self._run_id, self.now()))
         async with self._one_at_a_time:
             is_earlier = self._since is None or since < self._since
             if is_earlier or asyncio.get_running_loop().time() > self._looked_at + STANDS:

@@ -11,6 +11,7 @@ import pytest
 from concierge_calls.errors import IllegalTransition
 from concierge_calls.journal import NOT_TOLD, Attempt, Handover, Journal, OnTheLine, RunRecord
 from concierge_calls.models import CallRequest, CallResult, CallState, CallStatus, Reason
+from tests.journal.conftest import Hands
 
 Begin = Callable[..., Awaitable[RunRecord]]
 Final = Callable[..., CallResult]
@@ -163,6 +164,23 @@ def test_a_row_is_told_as_dialling_once(journal: Journal, begin: Begin, result: 
 
         assert ([row.kind.value for row in first], second) == (["call.dialing"], [])
         assert [row.kind.value for row in settled] == ["call.placed", "call.ended", "call.settled"]
+
+    asyncio.run(run())
+
+
+def test_those_that_nobody_told_of_may_have_been_dialled_until_the_execution_was_ended(
+    journal: Journal, hands: Hands, begin: Begin, result: Final
+) -> None:
+    async def run() -> None:
+        record = await begin(journal, 2)
+        handover, [settled, silent] = await handed_over(record)
+        await record.handovers.settled(settled, result(settled.asked), NOT_TOLD)
+        hands.move(1800)
+        await record.handovers.in_doubt(handover)
+
+        assert [(each.index, each.dialed_at) for each in await record.unfinished()] == [
+            (silent.index, START + timedelta(seconds=1800))
+        ]
 
     asyncio.run(run())
 

@@ -553,6 +553,13 @@ def test_each_hit_of_a_search_is_looked_at_since_a_filter_may_have_been_ignored(
     assert ["page=2" in line for line in kestra.asked] == [False, True]
 
 
+def test_what_was_handed_over_to_another_namespace_is_found_there() -> None:
+    kestra = PaperKestra()
+    kestra["GET /api/v1/main/executions/search"] = [{"results": [hit("ours"), hit("theirs", namespace="theirs")]}]
+
+    assert ask(lambda client: client.find(FLOW, "run", "r-1", namespace="theirs"), kestra) == ["theirs"]
+
+
 def test_an_execution_is_read_with_its_children() -> None:
     kestra = PaperKestra()
     children = [

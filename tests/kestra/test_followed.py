@@ -74,10 +74,12 @@ def test_nobody_was_begun_where_a_task_before_the_loop_ended_it() -> None:
 
 def test_one_task_may_have_called_everybody_as_soon_as_it_is_there() -> None:
     rows = [0, 1, 2]
-    assert followed.one_task(execution(GUARD, run("call", "RUNNING")), {}, rows) == Seen((), (), 1, frozenset(rows))
-    assert followed.one_task(execution(GUARD), {}, rows).begun == frozenset()
-    assert followed.one_task(execution(), {}, rows).begun is None
-    assert followed.one_task(execution(GUARD, run("call")), PRINTED, rows).children == (
+    running = execution(GUARD, run("call", "RUNNING"))
+    assert followed.one_task(running, {}, rows, 2) == Seen((), (), 2, frozenset(rows))
+    assert followed.one_task(running, {}, rows, 5).at_work == 3  # there are no more
+    assert followed.one_task(execution(GUARD), {}, rows, 2) == Seen((), (), 0, frozenset())
+    assert followed.one_task(execution(), {}, rows, 2).begun is None
+    assert followed.one_task(execution(GUARD, run("call")), PRINTED, rows, 2).children == (
         Child(["a result"], "kestra:///a"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pytest
 
 from concierge_calls.journal import LineSpan, OnTheLine
 from concierge_calls.kestra import outputs
-from concierge_calls.kestra.results import Result, Step, in_file, own
+from concierge_calls.kestra.results import Result, Step, in_file, own, surest
 from concierge_calls.models import (
     Analysis,
     AnalysisStatus,
@@ -126,3 +127,26 @@ def test_the_file_is_read_in_the_same_way_and_what_is_no_file_of_ours_is_empty()
     content = json.dumps({"results": [printed()]}).encode()
     assert [result.index for result in in_file(content, RUN)] == [7]
     assert [list(in_file(each, RUN)) for each in (b"", b"[]", b'{"results": 7}', b"\xff")] == [[], [], [], []]
+
+
+def test_of_two_results_for_one_row_the_one_is_believed_by_which_a_phone_may_have_rung() -> None:
+    less_and_less = [
+        printed(),
+        printed(status="in_progress"),
+        printed(status="uncertain"),
+        printed(status="in_progress", call_id=None),
+        printed(status="error", call_id=None),
+        printed(status="skipped", call_id=None),
+        printed(status="pending", call_id=None),
+    ]
+    told = read(*less_and_less)
+
+    assert [surest(None, each) for each in told] == told
+    for surer, other in itertools.combinations(told, 2):
+        assert (surest(surer, other), surest(other, surer)) == (surer, surer)
+
+
+def test_of_two_results_that_say_the_same_the_first_is_kept() -> None:
+    first, second = read(printed(), printed(call_id="another-call"))
+
+    assert surest(first, second) is first

@@ -81,11 +81,11 @@ class Process:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(line["pid"], signal.SIGKILL)
 
-    def start(self) -> None:
-        """Start it, at the same address as before."""
+    def start(self, *more: str) -> None:
+        """Start it, at the same address as before; with these arguments, too, as long as it lives."""
         command = [sys.executable, "-m", "tests.kestra.double", "--state", str(self._folder), "--port", self._port]
         self._process = subprocess.Popen(
-            [*command, *self._arguments], cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, text=True
+            [*command, *self._arguments, *more], cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
