@@ -31,7 +31,7 @@ HOSTILE = [
     "[bold]Best[/bold]",
 ]
 SLOWER = 90.0  # times as fast as life: three calls are on the line together
-SLOWEST = 45.0  # the same, however long a child takes to begin beside two that talk to their limit
+FIRST, THEN = 8.0, 300.0  # the same for those who are called until three calls are on the line, and for the others
 LONG, SOON, LATER = 108, 100, 101  # lines: one that talks to its limit, and two that end by themselves
 
 
@@ -70,9 +70,11 @@ def directly() -> Iterator[list[Any]]:
 def test_twelve_of_every_ending_come_home_as_by_the_direct_route_and_three_are_on_the_line_at_once(
     dialect: str, version: str, directly: list[Any]
 ) -> None:
-    with World(dialect, *(["--version", version] if version else []), speed=SLOWEST) as world:
+    with World(dialect, *(["--version", version] if version else []), speed=FIRST) as world:
         world.write(rows(TWELVE))
         sitting = world.batch()
+        until(lambda: world.peak == 3)
+        world.simulator.options.speed = THEN
         assert sitting.finish() == 3, sitting.said
         document = sitting.document
 
