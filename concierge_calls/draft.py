@@ -107,7 +107,7 @@ async def write_down(order: Order, settings: Settings, journal: Journal, record:
     _check_usable(journal.result(record.id).stats.total, unusable, order.label, fault)
     if not warned or order.simulate:
         return []
-    return [f"{count(warned, 'number')} {'is' if warned == 1 else 'are'} worth a look; see which with --dry-run."]
+    return [f"{count(warned, 'row')} {'is' if warned == 1 else 'are'} worth a look; see which with --dry-run."]
 
 
 def rows_of(providers: Iterable[Provider]) -> Iterator[Row]:

@@ -152,6 +152,7 @@ class CallRequest:
     request: ServiceRequest
     skip: Reason | None = None
     warning: str | None = None  # worth a look, but called all the same
+    expected: float | None = None  # seconds, where the file says how long the call will take; the journal orders by it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +197,9 @@ class CallOutcome:
         return max(0.0, (self.ended_at - self.started_at).total_seconds())
 
 
+_OF_AN_OUTCOME = tuple(item.name for item in fields(CallOutcome))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult(CallOutcome):
     """One provider's entry in the document: who was called, for what, and what came of it."""
@@ -217,7 +221,7 @@ class CallResult(CallOutcome):
         call_method: CallMethod | None = None,
     ) -> CallResult:
         """Join a call request with what came of it."""
-        known = {item.name: getattr(outcome, item.name) for item in fields(CallOutcome)}
+        known = {name: getattr(outcome, name) for name in _OF_AN_OUTCOME}
         return cls(
             **known,
             index=asked.index,

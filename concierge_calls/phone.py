@@ -162,13 +162,14 @@ def _judged(given: str, body: str, region: str, extension: str | None, warning: 
     number = _numbered(given, body, region)
     _refuse_special(given, number)
     _refuse_impossible(given, number)
-    if not phonenumbers.is_valid_number(number):
+    country = phonenumbers.region_code_for_number(number)  # which takes longest of all, so only once
+    if country is None or not phonenumbers.is_valid_number_for_region(number, country):
         unassigned = "No such number is known to be assigned, but it is possible, so it is called."
         warning = f"{warning} {unassigned}" if warning else unassigned
     return PhoneNumber(
         phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
         extension or checked_extension(number.extension or ""),
-        _country(number),
+        country if country in phonenumbers.SUPPORTED_REGIONS else None,
         warning,
     )
 
@@ -193,13 +194,6 @@ def _numbered(given: str, body: str, region: str) -> phonenumbers.PhoneNumber:
     if kind == phonenumbers.NumberParseException.TOO_LONG:
         raise PhoneError(f"{given!r} has too many digits for a phone number; correct it.", "too_long")
     raise not_a_number
-
-
-def _country(number: phonenumbers.PhoneNumber) -> str | None:
-    import phonenumbers
-
-    region = phonenumbers.region_code_for_number(number)
-    return region if region in phonenumbers.SUPPORTED_REGIONS else None
 
 
 def _refuse_special(given: str, number: phonenumbers.PhoneNumber) -> None:

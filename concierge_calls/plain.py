@@ -32,6 +32,8 @@ def shown(text: str, longest: int | None = None) -> str:
 
 def harmless(text: str) -> str:
     """Return the text without what would change how a terminal shows it, and with plain spaces as they stood."""
+    if text.isascii() and text.isprintable():  # nearly all of it, and a file may have very many cells
+        return text
     spaced = "".join(" " if char.isspace() else char for char in text)
     return "".join(char for char in spaced if unicodedata.category(char) not in UNSAFE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 from concierge_calls import phone
 from concierge_calls.errors import PhoneError, RequestFileError, UsageError
 from concierge_calls.models import DEFAULT_URGENCY, CallRequest, Provider, Reason, ServiceRequest
+from concierge_calls.plain import shown
 
 # The fields of a service request as options and columns call them, and what the program calls them.
 REQUEST_FIELDS: Mapping[str, str] = {
@@ -27,8 +29,10 @@ REQUEST_FIELDS: Mapping[str, str] = {
     "client_name": "client_name",
     "service_request_id": "service_request_id",
 }
+EXPECTED = "expected_duration"  # the field of seconds by which it is decided who is dialled first
 # NUL and halves of a character, which JSON can escape and which nothing behind this could store or send.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_SHOWN = 30  # characters of a cell in a sentence
 _DEFAULTS: Mapping[str, str] = {"urgency": DEFAULT_URGENCY}
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -122,11 +126,12 @@ def columns_used(
     request_file: Mapping[str, str] = _NOTHING,
     mapped: Collection[str] = (),
 ) -> dict[str, str]:
-    """Say which columns give fields of the request: field -> column, as the dry run and the prompt name them."""
+    """Say which columns give what a run does: field -> column, as the dry run and the prompt name them."""
     return {
         name: column
         for name, column in fields.items()
-        if name in REQUEST_FIELDS and (name in mapped or (name not in typed and name not in request_file))
+        if name == EXPECTED
+        or (name in REQUEST_FIELDS and (name in mapped or (name not in typed and name not in request_file)))
     }
 
 
@@ -170,7 +175,11 @@ class _Planner:
             return CallRequest(index=index, provider=_provider(row), request=request, skip=skip)
         provider = _provider(row, number.e164, number.extension)
         skipped = self._held_back(number.e164, row, guards)
-        return CallRequest(index=index, provider=provider, request=request, skip=skipped, warning=number.warning)
+        expected, doubt = _expected(row.values.get(EXPECTED, ""))
+        warning = " ".join(filter(None, (number.warning, doubt))) or None
+        return CallRequest(
+            index=index, provider=provider, request=request, skip=skipped, warning=warning, expected=expected
+        )
 
     def _usable(self, row: Row, request: ServiceRequest) -> phone.PhoneNumber | Reason:
         if row.fault:
@@ -191,6 +200,19 @@ class _Planner:
             return Reason("duplicate", f"duplicate of {self.seen[number]}")
         self.seen[number] = row.where
         return next((reason for guard in guards if (reason := guard(number))), None)
+
+
+def _expected(text: str) -> tuple[float | None, str | None]:
+    """Read how many seconds a call is expected to take; where that cannot be read, say so instead."""
+    if not text:
+        return None, None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if 0 < seconds < math.inf:
+        return seconds, None
+    return None, f"{shown(text, _SHOWN)!r} is no length of a call in seconds, so nobody knows how long it will take."
 
 
 def _provider(row: Row, number: str | None = None, extension: str | None = None) -> Provider:

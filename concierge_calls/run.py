@@ -24,7 +24,6 @@ from concierge_calls.models import (
     CallRequest,
     CallResult,
     CallState,
-    CallStatus,
     Reason,
     RunResult,
 )
@@ -96,6 +95,10 @@ class Run:
     def result(self) -> RunResult:
         """Return the run as the journal has it now."""
         return self._journal.result(self.id, dry_run=self._order.dry_run)
+
+    def undialled(self) -> Iterator[CallResult]:
+        """Return the results of those who are left to call or are skipped, in the file's order."""
+        return self._journal.in_state(self.id, CallState.PENDING, CallState.SKIPPED)
 
     def live(self) -> Iterator[CallEvent]:
         """Return what is known of the calls that an earlier process left on the line."""
@@ -240,7 +243,7 @@ class Run:
         self.begun = True
         self._tell(started, observer)
         # The journal tells of the skipped rows in the file's order.
-        skipped = (result for result in self.result().results if result.status is CallStatus.SKIPPED)
+        skipped = self._journal.in_state(self.id, CallState.SKIPPED)
         after = started.seq
         while rows := self._record.history(after=after):
             for row in rows:

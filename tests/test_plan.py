@@ -40,6 +40,33 @@ def test_a_row_becomes_a_call_request_with_all_that_it_says() -> None:
     assert provider.extra == {"rating": "4.8"}
 
 
+@pytest.mark.parametrize(
+    ("cell", "seconds"),
+    [("90", 90.0), ("90.5", 90.5), ("", None), ("0", None), ("-5", None), ("nan", None), ("inf", None)],
+)
+def test_a_row_can_say_how_many_seconds_its_call_is_expected_to_take(cell: str, seconds: float | None) -> None:
+    (request,) = planned(row(expected_duration=cell))
+
+    assert (request.expected, request.skip) == (seconds, None)
+    assert (request.warning is None) is (seconds is not None or not cell)
+
+
+def test_a_length_that_cannot_be_read_is_a_warning_and_the_row_is_called() -> None:
+    number, length = planned(
+        row(2, expected_duration="a while"), row(3, phone="211-555-0103", expected_duration="2:30")
+    )
+
+    assert (number.skip, number.warning) == (
+        None,
+        "'a while' is no length of a call in seconds, so nobody knows how long it will take.",
+    )
+    assert (length.skip, length.warning) == (
+        None,
+        "No such number is known to be assigned, but it is possible, so it is called."
+        " '2:30' is no length of a call in seconds, so nobody knows how long it will take.",
+    )
+
+
 def test_every_row_has_its_index_the_unusable_ones_too() -> None:
     requests = planned(row(2), row(3, phone="nobody"), row(4, phone="864-555-0102"), row(5))
 

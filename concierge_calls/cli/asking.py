@@ -12,7 +12,7 @@ from concierge_calls.backend import ENDING, RINGING, Identity
 from concierge_calls.cli.questions import ask, at_a_terminal, is_yes
 from concierge_calls.display import Display, Verbosity
 from concierge_calls.forecast import Forecast, forecast, limits, where, who
-from concierge_calls.models import CallStatus
+from concierge_calls.models import CallResult, CallStatus
 from concierge_calls.plain import count, shown
 from concierge_calls.run import Run
 from concierge_calls.settings.fields import SETTINGS
@@ -36,7 +36,7 @@ class Prompt:
         somebody = stats.pending + stats.not_called + len(run.again) > 0
         self._asked = asked and somebody and at_a_terminal()
         says = self._asked or verbosity > Verbosity.QUIET
-        self._forecast = forecast_of(run) if says else None  # a look at every row, which is not for nothing
+        self._forecast = forecast_of(run, run.undialled()) if says else None  # a look at every row is not for nothing
 
     def introduce(self) -> None:
         """Say who would be called and who not."""
@@ -72,11 +72,11 @@ def host(settings: Settings) -> Iterator[str]:
         yield f"The calls go through {'this machine' if is_loopback(name) else name}, as VAPI_BASE_URL says."
 
 
-def forecast_of(run: Run) -> Forecast:
-    """Say what the run would do now."""
+def forecast_of(run: Run, results: Iterable[CallResult]) -> Forecast:
+    """Say what the run would do now, going through its results once."""
     settings = run.settings
     return forecast(
-        run.result().results,
+        results,
         now=datetime.now().astimezone(),
         max_concurrent=settings.max_concurrent,
         start_interval=settings.start_interval,
@@ -104,7 +104,7 @@ def _caller(run: Run) -> Iterator[str]:
 
 
 def _asked_for(run: Run) -> Iterator[str]:
-    first = next((row.request for row in run.result().results if row.status in LEFT), None)
+    first = next((row.request for row in run.undialled() if row.status in LEFT), None)
     if first is not None and first.service_needed:
         place = f" in {shown(first.location, LONGEST)}" if first.location else ""
         soon = shown(first.urgency.replace("_", " "), LONGEST)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from concierge_calls.cli import options
-from concierge_calls.display import Verbosity
 from concierge_calls.errors import UsageError
 from concierge_calls.settings.fields import SETTINGS
 
 if TYPE_CHECKING:
+    from concierge_calls.display import Verbosity
     from concierge_calls.draft import Order
     from concierge_calls.models import Format
     from concierge_calls.output import Output
@@ -113,6 +113,8 @@ def call(
 
 def verbosity(*, quiet: bool, verbose: bool) -> Verbosity:
     """Return how much is said; raises UsageError for both at once."""
+    from concierge_calls.display import Verbosity
+
     if quiet and verbose:
         raise UsageError("--quiet and --verbose exclude each other; leave one out.")
     return Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
@@ -174,8 +176,12 @@ def _settings(ctx: typer.Context) -> Settings:
 
 
 def _columns_used(used: Mapping[str, str]) -> Iterator[str]:
+    from concierge_calls.plan import EXPECTED
+
     if used:
         yield f"From columns of the file: {', '.join(f'{name} from {column!r}' for name, column in used.items())}."
+    if EXPECTED in used:
+        yield "Whoever is expected to talk longest is called first; the document keeps the file's order."
 
 
 def _misnamed(place: Output, format_: Format) -> Iterator[str]:

@@ -32,7 +32,6 @@ def runs(as_json: options.AsJson = False, simulate: options.OnlySimulated = Fals
 def show(run: options.Run, output: options.OutputFile = None, format_: options.ShownFormat = None) -> None:
     """Write one run's document again; at a terminal also who can come, and who is on the line now."""
     from concierge_calls import report
-    from concierge_calls.cli.looking import show_run
     from concierge_calls.journals import found, journals
     from concierge_calls.models import Format
     from concierge_calls.output import Output
@@ -46,6 +45,8 @@ def show(run: options.Run, output: options.OutputFile = None, format_: options.S
         else:
             place.write(partial(report.write, result, format_=wanted))
         if sys.stderr is not None and sys.stderr.isatty():
+            from concierge_calls.cli.looking import show_run
+
             show_run(journal, result, place)
 
 

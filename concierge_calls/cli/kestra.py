@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import typer
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from concierge_calls.kestra.dialect import Dialect
     from concierge_calls.kestra.flow import FlowKind, Runner
     from concierge_calls.settings.loading import Settings
+
+T = TypeVar("T")
 
 LONG_LIST: Final = 1000  # rows of one task until a run says how many it has
 
@@ -52,7 +54,7 @@ def deploy(
 ) -> None:
     """Put the flow on the server of KESTRA_URL, or renew it there; nobody is called."""
     settings = _settings(max_concurrent, call_timeout, analysis_timeout, runner, image, memory, cpus)
-    say(asyncio.run(_deploy(settings)))
+    say(_waited_for(_deploy(settings)))
 
 
 def flow(
@@ -70,7 +72,7 @@ def flow(
     from concierge_calls.output import write_to_stdout
 
     settings = _settings(max_concurrent, call_timeout, analysis_timeout, runner, image, memory, cpus)
-    source = _source(settings, Dialect(dialect) if dialect else asyncio.run(_ask_dialect(settings)))
+    source = _source(settings, Dialect(dialect) if dialect else _waited_for(_ask_dialect(settings)))
     write_to_stdout(lambda file: file.write(source))
 
 
@@ -92,7 +94,7 @@ def check(as_json: options.AsJson = False, here: Here = False) -> None:
         runner=_runner(settings),
         patience=PATIENCE,
     )
-    raise typer.Exit(tell(asyncio.run(examining), as_json=as_json, what="A run by Kestra", again="kestra check"))
+    raise typer.Exit(tell(_waited_for(examining), as_json=as_json, what="A run by Kestra", again="kestra check"))
 
 
 def _check_here() -> None:
@@ -113,9 +115,15 @@ def _check_here() -> None:
         folder = load().journal_path(simulated=False).parent
     except SettingsError:  # which the checks tell
         folder = load(without=SETTINGS.keys() - {"state_dir"}).journal_path(simulated=False).parent
-    checks = [{name: str(value) for name, value in asdict(each).items()} for each in asyncio.run(examine())]
+    checks = [{name: str(value) for name, value in asdict(each).items()} for each in _waited_for(examine())]
     found = here(os.environ, folder, version=__version__, checks=checks)
     write_to_stdout(lambda file: file.write(line(found)))
+
+
+def _waited_for(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio  # every command's start would pay for it
+
+    return asyncio.run(work)
 
 
 def _settings(

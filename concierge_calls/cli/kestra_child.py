@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -30,6 +29,8 @@ def child(
     # Until somebody listens a signal waits; that the server's terminal is closed is none of the calls' business.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    import asyncio
+
     try:
         asyncio.run(_work(item, file, strange or []))
     except Exception:
@@ -40,6 +41,8 @@ def child(
 
 
 async def _work(item: Path | None, file: Path | None, strange: list[str]) -> None:
+    import asyncio
+
     from concierge_calls.handed import call
     from concierge_calls.kestra.child import Child
     from concierge_calls.settings.kestra import forget_the_route

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from concierge_calls import report
 from concierge_calls.cli.asking import forecast_of
 from concierge_calls.display import Column, Display, Verbosity, is_wrong
-from concierge_calls.forecast import limits, local_clock, where
+from concierge_calls.forecast import Forecast, limits, local_clock, where
 from concierge_calls.models import CallRequest, CallResult, CallStatus, RunResult
 from concierge_calls.output import Output
 from concierge_calls.plain import one_line
@@ -34,18 +34,30 @@ def show_plan(run: Run, output: Output, screen: Display, verbosity: Verbosity, n
     The plan is there to be read, so numbers are whole.
     """
     result = run.result()
-    quiet = verbosity is Verbosity.QUIET
-    now = datetime.now().astimezone()
-    rows = (_planned(row, now) for row in result.results if not quiet or is_wrong(row))
-    while page := list(islice(rows, PAGE)):  # a table measures all of its rows, and a file may have very many
-        screen.table(COLUMNS, page)
-    if not quiet:
-        screen.say(*notes, *_forecast(run), *report.summary(result))
+    if verbosity is Verbosity.QUIET:
+        deque(_shown(filter(is_wrong, result.results), screen), maxlen=0)
+    else:
+        forecast = forecast_of(run, _shown(result.results, screen))
+        screen.say(*notes, *_limits(run, forecast), *report.summary(result))
     if verbosity is Verbosity.VERBOSE:
         screen.say(*_told(run, result))
     if not output.was_chosen_by_us:
         output.write(partial(report.write, result, format_=result.run.format))
     return report.exit_code(result)
+
+
+def _shown(rows: Iterable[CallResult], screen: Display) -> Iterator[CallResult]:
+    """Show the rows, and hand each on to whoever asks for it, so that a long plan is read only once."""
+    now = datetime.now().astimezone()
+    page: list[tuple[str, ...]] = []
+    for row in rows:
+        page.append(_planned(row, now))
+        if len(page) == PAGE:  # a table measures all of its rows, and a file may have very many
+            screen.table(COLUMNS, page)
+            page = []
+        yield row
+    if page:
+        screen.table(COLUMNS, page)
 
 
 def _planned(row: CallResult, now: datetime) -> tuple[str, ...]:
@@ -61,11 +73,10 @@ def _planned(row: CallResult, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _forecast(run: Run) -> Iterator[str]:
-    planned = forecast_of(run)
-    if planned.called and not run.simulated:
-        yield from where(planned)
-        yield from limits(planned)
+def _limits(run: Run, forecast: Forecast) -> Iterator[str]:
+    if forecast.called and not run.simulated:
+        yield from where(forecast)
+        yield from limits(forecast)
 
 
 def _told(run: Run, result: RunResult) -> Iterator[str]:

@@ -34,6 +34,7 @@ def local_clock(number: str, now: datetime) -> str | None:
     return " ".join(filter(None, (clock(shown), day[:3] if day in _DAYS else "", mark)))
 
 
+@lru_cache(maxsize=1024)
 def zones_of(number: str) -> Zones:
     """Return the time zones in which this number can be, none where it can be anywhere or nothing is known of it."""
     zones = phone.time_zones(number)

@@ -14,7 +14,7 @@ from concierge_calls.journal.faults import explained
 from concierge_calls.journal.lock import RunLock, make_private_folder
 from concierge_calls.journal.rows import to_text
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x43436A6C  # "CCjl": tells our file from any other SQLite database
 BUSY_SECONDS = 60.0  # another process may be stopped in the middle of a commit, or its disk be slow
 
@@ -80,7 +80,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA fullfsync = 1")
     db.execute("PRAGMA foreign_keys = 1")
     db.execute("PRAGMA secure_delete = 1")  # what somebody said stays in no free room of the file
-    if _pragma(db, "user_version") < SCHEMA_VERSION:  # what is there already is left as it is
+    if not _pragma(db, "user_version"):  # it is new
         schema = files(__package__).joinpath("schema.sql").read_text("utf-8")
         marks = f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {APPLICATION_ID};"
         db.executescript(f"BEGIN IMMEDIATE; {schema} {marks} COMMIT;")
@@ -92,6 +92,12 @@ def _check_whose_it_is(db: sqlite3.Connection, path: Path) -> None:
         raise JournalError(
             f"The journal {path} comes from a newer concierge-calls (its schema is {version}, this one knows "
             f"{SCHEMA_VERSION}); upgrade concierge-calls, or set CONCIERGE_STATE_DIR to another folder."
+        )
+    if 0 < version < SCHEMA_VERSION:
+        raise JournalError(
+            f"The journal {path} comes from an older concierge-calls (its schema is {version}, this one knows "
+            f"{SCHEMA_VERSION}); finish its runs with that one, then set CONCIERGE_STATE_DIR to another folder. Whom "
+            f"it called lately, and who is not to be called, is not known there."
         )
     has_tables = bool(db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall())
     if has_tables and _pragma(db, "application_id") != APPLICATION_ID:

@@ -37,6 +37,15 @@ PEAK = """
         (SELECT coalesce(max(peak), 0) FROM handovers WHERE run_id = ?1)
     ) AS peak
 """
+_RESULTS = """
+    SELECT rows.idx, rows.state, rows.status, rows.reason, rows.request, rows.result, attempts.call_id
+    FROM rows LEFT JOIN attempts ON attempts.id = rows.attempt_id
+"""
+_REQUESTS = "SELECT idx, reason, request FROM rows"
+_WANTED = "WHERE rows.run_id = ? AND rows.idx BETWEEN ? AND ? AND (rows.idx - ?) % ? = 0 ORDER BY rows.idx"
+_IN_STATES = """
+    WHERE rows.run_id = ? AND rows.idx > ? AND rows.state IN (SELECT value FROM json_each(?)) ORDER BY rows.idx LIMIT ?
+"""
 LATEST_EVENT = "SELECT at FROM history WHERE run_id = ? ORDER BY seq DESC LIMIT 1"
 
 
@@ -108,25 +117,36 @@ class Results(Sequence[CallResult]):
         if isinstance(which, slice):
             return Results(self._reader, self._run, self._indices[which])
         index = self._indices[which]
-        return self._read(range(index, index + 1))[0]
+        return result_of(self._rows(range(index, index + 1))[0], self._run)
 
     def __iter__(self) -> Iterator[CallResult]:
         for start in range(0, len(self), PAGE):
-            yield from self._read(self._indices[start : start + PAGE])
+            # One by one: a page of results that are long takes much more memory than their text, and time.
+            for row in self._rows(self._indices[start : start + PAGE]):
+                yield result_of(row, self._run)
+
+    def requests(self) -> Iterator[CallRequest]:
+        """What was asked of each provider, in the same order, without reading what came of it."""
+        for start in range(0, len(self), PAGE):
+            for row in self._rows(self._indices[start : start + PAGE], _REQUESTS):
+                yield load_request(row["idx"], row["request"], row["reason"])
 
     def __repr__(self) -> str:
         return f"<{len(self)} results of run {self._run.id}>"
 
-    def _read(self, indices: range) -> list[CallResult]:
-        sql = """
-            SELECT rows.idx, rows.state, rows.status, rows.reason, rows.request, rows.result, attempts.call_id
-            FROM rows LEFT JOIN attempts ON attempts.id = rows.attempt_id
-            WHERE rows.run_id = ? AND rows.idx BETWEEN ? AND ? AND (rows.idx - ?) % ? = 0 ORDER BY rows.idx
-        """
+    def _rows(self, indices: range, select: str = _RESULTS) -> list[sqlite3.Row]:
         first, last = min(indices), max(indices)
-        found = self._reader.fetch(sql, self._run.id, first, last, first, abs(indices.step))
-        results = [result_of(row, self._run) for row in found]
-        return results if indices.step > 0 else results[::-1]
+        found = self._reader.fetch(f"{select} {_WANTED}", self._run.id, first, last, first, abs(indices.step))
+        return found if indices.step > 0 else found[::-1]
+
+
+def results_in(reader: Reader, run: RunInfo, states: Iterable[CallState]) -> Iterator[CallResult]:
+    """The run's results in these states, in the file's order, as they are when they are asked for."""
+    wanted, last = json.dumps(list(states)), -1
+    while rows := reader.fetch(f"{_RESULTS} {_IN_STATES}", run.id, last, wanted, PAGE):
+        for row in rows:
+            yield result_of(row, run)
+        last = rows[-1]["idx"]
 
 
 def info_of(row: sqlite3.Row, *, dry_run: bool = False) -> RunInfo:
@@ -177,16 +197,19 @@ def result_of(row: sqlite3.Row, run: RunInfo) -> CallResult:
     """One row's entry in the document, whatever state it is in."""
     asked = load_request(row["idx"], row["request"], row["reason"])
     status = _shown(row["state"], row["status"], run.stopped)
-    nothing = CallResult.of(asked, CallOutcome(status=status))
-    known = nothing if row["result"] is None else load_result(asked, row["result"])
+    if row["result"] is None:
+        known = CallResult.of(asked, CallOutcome(status=status))
+    else:
+        known = load_result(asked, row["result"])
     call_id = known.call_id or row["call_id"]
-    return replace(
-        known,
-        status=status,
-        error=known.error or _why(status, asked, run),
-        call_id=call_id,
-        call_method=known.call_method or (_method(run) if call_id else None),
-    )
+    shown: dict[str, Any] = {
+        "status": status,
+        "error": known.error or _why(status, asked, run),
+        "call_id": call_id,
+        "call_method": known.call_method or (_method(run) if call_id else None),
+    }
+    # A settled one is shown as it was kept; of thousands a copy of each takes time.
+    return known if all(getattr(known, name) == value for name, value in shown.items()) else replace(known, **shown)
 
 
 def _shown(state: str, status: str | None, stopped: Reason | None) -> CallStatus:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from concierge_calls.journal.entries import Attempt, HistoryRow
@@ -54,7 +55,7 @@ def dump_request(asked: CallRequest) -> str:
 
 def dump_outcome(outcome: CallOutcome) -> str:
     """What is known of a call; of a result also by which way and under which id it was placed."""
-    known = {item.name: getattr(outcome, item.name) for item in fields(CallOutcome)}
+    known = {name: getattr(outcome, name) for name in _names(CallOutcome)}
     if isinstance(outcome, CallResult):
         known |= {"call_id": outcome.call_id, "call_method": outcome.call_method}
     return dump(known)
@@ -126,12 +127,18 @@ def _outcome(data: dict[str, Any]) -> CallOutcome:
     )
 
 
+@cache
+def _names(noun: type) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(noun))
+
+
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return to_text(value)
     if isinstance(value, Mapping):
         return dict(value)
-    if is_dataclass(value):
-        return {item.name: getattr(value, item.name) for item in fields(value)}
+    noun: type = type(value)
+    if is_dataclass(noun):
+        return {name: getattr(value, name) for name in _names(noun)}
     # What else a program puts into a provider's extra columns is kept as it would be shown.
     return str(value)

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from concierge_calls.errors import KeyInUse, NoSuchRun
@@ -31,11 +30,11 @@ from concierge_calls.journal.live import live_events
 from concierge_calls.journal.lock import RunLock, is_held
 from concierge_calls.journal.looks import Look, lock_for_a_look, no_look
 from concierge_calls.journal.opening import open_for_reading, open_for_writing
-from concierge_calls.journal.reading import PAGE, Reader, Results, info_of, options_of, stop_of
+from concierge_calls.journal.reading import PAGE, Reader, Results, info_of, options_of, results_in, stop_of
 from concierge_calls.journal.record import RunRecord
 from concierge_calls.journal.rows import moment, to_text
 from concierge_calls.journal.writer import Writer
-from concierge_calls.models import CallEvent, Reason, RunInfo, RunResult, RunStats
+from concierge_calls.models import CallEvent, CallResult, CallState, Reason, RunInfo, RunResult, RunStats
 
 _ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is taken for another when it is typed
 
@@ -64,7 +63,7 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -83,8 +82,7 @@ class Journal:
         Raises KeyInUse when a run was begun, or is about to be, by the same request's key.
         """
         run_id = f"{self._clock.now():%Y%m%d}-{''.join(secrets.choice(_ID_LETTERS) for _ in range(8))}"
-        record, _ = await self.draft_or_open(run_id, new)
-        return record
+        return (await self.draft_or_open(run_id, new))[0]
 
     async def draft_or_open(self, run_id: str, new: NewRun) -> tuple[RunRecord, bool]:
         """The run with this id and whether it has begun: a new draft, unless an earlier process has begun it.
@@ -140,8 +138,7 @@ class Journal:
 
     def runs(self) -> Iterator[tuple[RunInfo, RunStats]]:
         """All runs but drafts, newest first."""
-        for row in self._reader.runs():
-            yield info_of(row), self._reader.stats(row)
+        return ((info_of(row), self._reader.stats(row)) for row in self._reader.runs())
 
     def latest_unfinished(
         self, owner: Owner | str = Owner.CLI, *, or_in_doubt: bool = False, but: Collection[str] = ()
@@ -163,9 +160,8 @@ class Journal:
             AND id NOT IN (SELECT value FROM json_each(?))
             ORDER BY started_at DESC, id DESC LIMIT 1
         """
-        for row in self._reader.fetch(sql, owner, or_in_doubt, json.dumps(list(but))):
-            return str(row["id"])
-        return None
+        found = self._reader.fetch(sql, owner, or_in_doubt, json.dumps(list(but)))
+        return str(found[0]["id"]) if found else None
 
     def left_over(self, owner: Owner | str = Owner.CLI) -> list[LeftOver]:
         """The latest 100 runs of this owner that are unfinished or owe their document, but those that are worked on."""
@@ -209,6 +205,10 @@ class Journal:
         row = self._reader.run(run_id)
         run, stats = info_of(row, dry_run=dry_run), self._reader.stats(row)
         return RunResult(run=run, stats=stats, results=Results(self._reader, run, range(stats.total)))
+
+    def in_state(self, run_id: str, *states: CallState) -> Iterator[CallResult]:
+        """The run's results in these states, in the file's order, without reading the others; raises NoSuchRun."""
+        return results_in(self._reader, info_of(self._reader.run(run_id)), states)
 
     def begun(self, run_id: str) -> RunResult | None:
         """The run as it stands, unless it is a draft; None when there is none with this id."""

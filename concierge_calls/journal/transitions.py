@@ -163,8 +163,13 @@ def _must_have_begun(db: sqlite3.Connection, run_id: str) -> None:
 
 
 def lowest_pending(db: sqlite3.Connection, run_id: str, after: int) -> CallRequest | None:
-    """The first row after this index that waits to be dialled."""
-    sql = "SELECT idx, request FROM rows WHERE run_id = ? AND state = 'pending' AND idx > ? ORDER BY idx LIMIT 1"
+    """The row that is to be dialled next, of those whose turn is after that of the row with this index."""
+    sql = """
+        SELECT idx, request FROM rows
+        WHERE run_id = ?1 AND state = 'pending'
+            AND (turn, idx) > (coalesce((SELECT turn FROM rows WHERE run_id = ?1 AND idx = ?2), -9e999), ?2)
+        ORDER BY turn, idx LIMIT 1
+    """
     for index, request in db.execute(sql, (run_id, after)).fetchall():
         return load_request(index, request, None)
     return None

@@ -51,6 +51,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "urgency": ("urgency",),
     "problem": ("problem", "problemdescription"),
     "client_name": ("clientname", "client"),
+    "expected_duration": ("expectedduration", "expecteddurationseconds", "expectedcallduration", "expectedseconds"),
     "extension": ("extension", "ext", "phoneextension", "phoneext", "phonenumberextension", "telephoneextension"),
 }
 FIELDS = tuple(ALIASES)

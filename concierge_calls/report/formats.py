@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
-from concierge_calls.journal import LineSpan, seconds_on_the_line
-from concierge_calls.models import CallResult, Format, RunResult
+from concierge_calls.journal import LineSpan, Results, seconds_on_the_line
+from concierge_calls.models import CallRequest, CallResult, Format, RunResult
 from concierge_calls.report.closing import summary
 from concierge_calls.report.document import as_json, listed, result_document, run_document, stats_document
 
@@ -64,20 +64,20 @@ def pieces(run: RunResult) -> Iterator[str]:
 
 
 def _csv(results: Sequence[CallResult]) -> Iterator[str]:
-    # All extra columns must be known before the first row is written, so the results are read twice.
-    extra = _extra_columns(results)
+    # All extra columns must be known before the first row is written, so the providers are read twice.
+    extra = _extra_columns(results.requests() if isinstance(results, Results) else results)
     yield _record((*COLUMNS, *extra.values()))
     for result in results:
         theirs = result.provider.extra
         yield _record((*_values(result), *(theirs.get(name) for name in extra)))
 
 
-def _extra_columns(results: Iterable[CallResult]) -> Mapping[str, str]:
+def _extra_columns(rows: Iterable[CallRequest | CallResult]) -> Mapping[str, str]:
     """Return the providers' other columns, in order of first appearance, each with the title that is left for it."""
     titles: dict[str, str] = {}
     taken = set(COLUMNS)
-    for result in results:
-        for name in result.provider.extra:
+    for row in rows:
+        for name in row.provider.extra:
             if name in titles:
                 continue
             title = name

@@ -1,7 +1,14 @@
-"""How fast a providers file is read and planned, and that its memory does not grow: run by hand, prints figures."""
+"""How fast a providers file is read and planned, that its memory does not grow, and what a dry run of it takes.
+
+Run by hand: python -m tests.benchmarks.intake [--rows 10000] [--json FILE]
+
+What is compared is a file with a tenth of the rows (memory), and csv.reader alone (time). The dry run is the installed
+command in a process of its own, with the document it writes.
+"""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import tempfile
@@ -11,8 +18,8 @@ from collections import deque
 from pathlib import Path
 
 from concierge_calls import phone, plan, providers
+from tests.benchmarks.planted import COMMAND, ours, used
 
-ROWS = 10_000
 TYPED = {"service": "plumbing"}
 
 
@@ -61,18 +68,35 @@ def peak(path: Path) -> int:
     return held
 
 
+def dry(path: Path, state: Path) -> float:
+    """Return the processor time of a dry run of the file, in seconds."""
+    command = [COMMAND, "batch", str(path), "--service", TYPED["service"], "--dry-run", "-o", "-"]
+    return used(command, ours(state)).cpu
+
+
 def main() -> None:
     """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
+    options = parser.parse_args()
+    rows = options.rows
+    figures: dict[str, float] = {"rows": rows}
     phone.parse("8645550101")  # loads the numbering plans, once in a program's life
     with tempfile.TemporaryDirectory() as folder:
         for name, make in (("csv", table), ("json", items)):
-            few, many = make(Path(folder, f"few.{name}"), ROWS // 10), make(Path(folder, f"many.{name}"), ROWS)
-            seconds = min(whole(many) for _ in range(3))
-            print(f"{name}: {ROWS} rows read and planned in {seconds:.2f} s, {ROWS / seconds:,.0f} rows/s")
-            held = peak(many)
-            print(f"{name}: peak memory {held:,} bytes, {held / peak(few):.2f} of that for a tenth of the rows")
-        alone, planned = bare(Path(folder, "many.csv")), whole(Path(folder, "many.csv"))
+            few, many = make(Path(folder, f"few.{name}"), rows // 10), make(Path(folder, f"many.{name}"), rows)
+            seconds, held, less = min(whole(many) for _ in range(3)), peak(many), peak(few)
+            print(f"{name}: {rows} rows read and planned in {seconds:.2f} s, {rows / seconds:,.0f} rows/s")
+            print(f"{name}: peak memory {held:,} bytes, {held / less:.2f} of that for a tenth of the rows")
+            figures |= {f"{name}_seconds": seconds, f"{name}_bytes": held, f"{name}_bytes_to_tenth": held / less}
+        many = Path(folder, "many.csv")
+        alone, planned, tried = bare(many), whole(many), dry(many, Path(folder, "state"))
         print(f"csv.reader alone: {alone:.3f} s; reading and planning takes {planned / alone:.0f} times as long")
+        print(f"dry run: {tried:.2f} s of CPU, {tried / planned:.1f} times reading and planning")
+        figures |= {"csv_to_reader": planned / alone, "dry_run_cpu_seconds": tried}
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

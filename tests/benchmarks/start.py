@@ -50,6 +50,8 @@ def main() -> None:
         print(f"{name:20} {1000 * best:6.1f} ms{ratio}")
     if options.json:
         options.json.write_text(json.dumps(least, indent=2) + "\n")
+    if any(least[name] > limit * least[other] for name, (other, limit) in AGAINST.items()):
+        raise SystemExit("A limit is broken.")
 
 
 if __name__ == "__main__":

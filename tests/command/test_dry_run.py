@@ -90,6 +90,28 @@ def test_what_is_odd_about_a_number_is_said_beside_it(command: Any, providers: A
     ]
 
 
+def test_how_long_calls_are_expected_to_take_is_a_column_of_the_file(command: Any, kept: Any) -> None:
+    Path("long.csv").write_text(
+        "name,phone,Expected Duration\nShort,864-555-0106,30\nOdd,864-555-0107,half an hour\nLong,864-555-0108,90\n"
+    )
+    finished = command("batch", "long.csv", "--service", "plumbing", "--dry-run", environ=NO_NETWORK)
+
+    assert (finished.code, kept()) == (0, 0)
+    assert [result["provider"]["extra"] for result in finished.document["results"]] == [{}, {}, {}]
+    assert unaligned(finished.lines) == [
+        "  Provider  Phone  There  Why not, or what is worth a look",
+        "call  Short  +18645550106  M:SS",
+        "call  Odd  +18645550107  M:SS  'half an hour' is no length of a call in seconds, so nobody knows how long"
+        " it will take.",
+        "call  Long  +18645550108  M:SS",
+        "From columns of the file: expected_duration from 'Expected Duration'.",
+        "Whoever is expected to talk longest is called first; the document keeps the file's order.",
+        "In New York it is M:SS: 3 numbers.",
+        "It takes 9 minutes at the longest, if every call lasts as long as it may.",
+        "3 providers: 3 would be called, 0 not.",
+    ]
+
+
 def test_a_single_call_can_be_tried_dry_too(command: Any, kept: Any) -> None:
     finished = command("call", "864-555-0106", "--name", "Blue Ridge", "--service", "plumbing", "--dry-run")
 

@@ -140,14 +140,27 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
     )
 
 
-def test_a_journal_of_a_newer_version_is_left_alone(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "sentence"),
+    [
+        (
+            99,
+            "newer concierge-calls (its schema is 99, this one knows 4); "
+            "upgrade concierge-calls, or set CONCIERGE_STATE_DIR to another folder.",
+        ),
+        (
+            3,
+            "older concierge-calls (its schema is 3, this one knows 4); "
+            "finish its runs with that one, then set CONCIERGE_STATE_DIR to another folder. "
+            "Whom it called lately, and who is not to be called, is not known there.",
+        ),
+    ],
+)
+def test_a_journal_of_another_version_is_left_alone(path: Path, version: int, sentence: str) -> None:
     Journal(path).close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 99")
-    assert _opening(path) == (
-        f"The journal {path} comes from a newer concierge-calls (its schema is 99, this one knows 3); "
-        "upgrade concierge-calls, or set CONCIERGE_STATE_DIR to another folder."
-    )
+        db.execute(f"PRAGMA user_version = {version}")
+    assert _opening(path) == f"The journal {path} comes from a{'n' if version < 4 else ''} {sentence}"
 
 
 @contextmanager

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from concierge_calls.journal import Attempt, Journal, NewRun, RunRecord
+from concierge_calls.journal import Attempt, Journal, NewRun, Results, RunRecord
 from concierge_calls.models import (
     AnalysisStatus,
     CallMethod,
     CallOutcome,
     CallRequest,
     CallResult,
+    CallState,
     CallStatus,
     Provider,
     Reason,
@@ -282,6 +283,32 @@ def test_results_are_whole_while_another_thread_writes(journal: Journal, begin: 
         readings += 1
     writing.join()
     assert journal.result(record.id).stats.in_progress == 300
+
+
+def test_what_was_asked_is_read_in_the_same_order_without_what_came_of_it(journal: Journal, begin: Begin) -> None:
+    record = asyncio.run(_begin(begin, journal, 250))
+    results = journal.result(record.id).results
+    assert isinstance(results, Results)
+    for some in (results, results[3:220:7], results[::-1], results[5:5]):
+        asked = [(request.index, request.provider, request.request) for request in some.requests()]
+        assert asked == [(result.index, result.provider, result.request) for result in some]
+    assert asked == []
+
+
+def test_the_results_in_some_states_are_read_in_the_files_order_and_no_others(journal: Journal, begin: Begin) -> None:
+    async def run() -> str:
+        record = await begin(journal, 250)
+        first, second = [(await record.claim(redial_after=None)).attempt for _ in range(2)]
+        assert first is not None
+        assert second is not None
+        await record.void(first, Reason("no_line", "No line was free."))
+        return record.id
+
+    run_id = asyncio.run(run())
+    whole = list(journal.result(run_id).results)
+    assert list(journal.in_state(run_id, CallState.PENDING, CallState.SKIPPED)) == [whole[0], *whole[2:]]
+    assert list(journal.in_state(run_id, CallState.DIALING)) == [whole[1]]
+    assert list(journal.in_state(run_id, CallState.SETTLED)) == []
 
 
 async def _begin(begin: Begin, journal: Journal, rows: int) -> RunRecord:
