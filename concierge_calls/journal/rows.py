@@ -127,18 +127,18 @@ def _outcome(data: dict[str, Any]) -> CallOutcome:
     )
 
 
-@cache
-def _names(noun: type) -> tuple[str, ...]:
-    return tuple(item.name for item in fields(noun))
-
-
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return to_text(value)
     if isinstance(value, Mapping):
         return dict(value)
-    noun: type = type(value)
-    if is_dataclass(noun):
-        return {name: getattr(value, name) for name in _names(noun)}
+    noun: Any = type(value)
+    if names := _names(noun):
+        return {name: getattr(value, name) for name in names}
     # What else a program puts into a provider's extra columns is kept as it would be shown.
     return str(value)
+
+
+@cache
+def _names(noun: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(noun)) if is_dataclass(noun) else ()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from concierge_calls.errors import IllegalTransition
@@ -74,11 +75,9 @@ def placed(
 ) -> HistoryRow:
     """Keep the id under which the call is followed from now on."""
     expected = (CallState.DIALING, CallState.UNCERTAIN) if adopted else (CallState.DIALING,)
-    db.execute(
-        "UPDATE attempts SET call_id = ?, created_at = ?, adopted = ?, waiting = 0, since = ? WHERE id = ?",
-        (call_id, None if created_at is None else to_text(created_at), adopted, to_text(now), attempt.id),
-    )
-    return _move(db, attempt, expected, CallState.PLACED, now)
+    created = None if created_at is None else to_text(created_at)
+    facts = {"call_id": call_id, "created_at": created, "adopted": adopted, "waiting": 0}
+    return _move(db, attempt, expected, CallState.PLACED, now, facts=facts)
 
 
 def progressed(db: sqlite3.Connection, attempt: Attempt, kind: EventKind, now: datetime) -> HistoryRow | None:
@@ -107,19 +106,17 @@ def ended(
     db: sqlite3.Connection, attempt: Attempt, outcome: CallOutcome, body: bytes | None, now: datetime
 ) -> HistoryRow:
     """Keep what is known of a call that is over, and the wish not to be called again, and give its number free."""
-    _keep_body(db, attempt, body)
     wishes.keep(db, attempt, outcome, now)
     known = _known(outcome)._replace(status=None)
-    return _move(db, attempt, (CallState.PLACED,), CallState.ENDED, now, known)
+    return _move(db, attempt, (CallState.PLACED,), CallState.ENDED, now, known, _with_body(body))
 
 
 def settled(
     db: sqlite3.Connection, attempt: Attempt, result: CallResult, body: bytes | None, now: datetime
 ) -> HistoryRow:
     """Keep the final result, and the wish not to be called again."""
-    _keep_body(db, attempt, body)
     wishes.keep(db, attempt, result, now)
-    return _move(db, attempt, (CallState.ENDED,), CallState.SETTLED, now, _known(result))
+    return _move(db, attempt, (CallState.ENDED,), CallState.SETTLED, now, _known(result), _with_body(body))
 
 
 def refused(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now: datetime) -> HistoryRow:
@@ -135,8 +132,7 @@ def uncertain(db: sqlite3.Connection, attempt: Attempt, result: CallResult, now:
 
 def void(db: sqlite3.Connection, attempt: Attempt, reason: Reason, now: datetime) -> HistoryRow:
     """Have the row wait again, since this attempt certainly rang nobody; a row in doubt before is so again."""
-    db.execute("UPDATE attempts SET reason = ? WHERE id = ?", (dump(reason), attempt.id))
-    _move_attempt(db, attempt, _LIVE, _VOID, now)
+    _move_attempt(db, attempt, _LIVE, _VOID, now, {"reason": dump(reason)})
     return _leave(db, attempt, _LIVE, CallState.PENDING, now)
 
 
@@ -215,7 +211,7 @@ def new_attempt(db: sqlite3.Connection, run_id: str, asked: CallRequest, at: dat
         state=CallState.DIALING,
         asked=asked,
         dialed_at=at,
-        failed_starts=starts.failed(db, run_id, asked.index),
+        failed_starts=starts.failed(db, run_id, asked.index) if ordinal > 1 else 0,
     )
 
 
@@ -226,8 +222,9 @@ def _move(
     to: CallState,
     now: datetime,
     known: _Known = _NOTHING,
+    facts: Mapping[str, object] = MappingProxyType({}),
 ) -> HistoryRow:
-    _move_attempt(db, attempt, expected, to, now)
+    _move_attempt(db, attempt, expected, to, now, facts)
     move_row(db, attempt, expected, to, now, known)
     return last_event(db)
 
@@ -252,10 +249,18 @@ def _leave(
 
 
 def _move_attempt(
-    db: sqlite3.Connection, attempt: Attempt, expected: Collection[CallState], to: str, now: datetime
+    db: sqlite3.Connection,
+    attempt: Attempt,
+    expected: Collection[CallState],
+    to: str,
+    now: datetime,
+    facts: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    sql = "UPDATE attempts SET state = ?, since = ? WHERE id = ? AND state = ?"
-    moved = db.executemany(sql, [(to, to_text(now), attempt.id, state) for state in expected]).rowcount
+    """Move the attempt alone, and keep what else is known of it, by column."""
+    columns = "".join(f", {name} = ?" for name in facts)
+    sql = f"UPDATE attempts SET state = ?, since = ?{columns} WHERE id = ? AND state = ?"  # noqa: S608 -- our own names
+    which = [(to, to_text(now), *facts.values(), attempt.id, state) for state in expected]
+    moved = db.executemany(sql, which).rowcount
     if moved != 1:
         raise _illegal(attempt, expected, to)
 
@@ -291,6 +296,5 @@ def _known(outcome: CallOutcome) -> _Known:
     return _Known(outcome.status, outcome.duration if timed else None, outcome.cost, dump_outcome(outcome))
 
 
-def _keep_body(db: sqlite3.Connection, attempt: Attempt, body: bytes | None) -> None:
-    if body is not None:
-        db.execute("UPDATE attempts SET body = ? WHERE id = ?", (body, attempt.id))
+def _with_body(body: bytes | None) -> Mapping[str, object]:
+    return {} if body is None else {"body": body}

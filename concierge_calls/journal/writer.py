@@ -45,6 +45,7 @@ class Writer:
         self._rooms: list[Room] = []
         self._has_begun = False  # a run for whose calls room is kept
         self._has_warned = False
+        self._to_tell: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
@@ -54,7 +55,7 @@ class Writer:
         Raises as the future of `submit`; but while room is kept for the calls on the line, a journal that another
         process holds is waited for as long as it takes.
         """
-        return await asyncio.wrap_future(self._ask(operation, revocable=False, waits=True))
+        return await self._told(self._ask(operation, revocable=False, waits=True))
 
     async def write_for(self, operation: Operation[T], undo: Callable[[sqlite3.Connection, T], object]) -> T:
         """Have the operation done and committed for whoever waits for it, and undone once nobody does.
@@ -64,11 +65,25 @@ class Writer:
         """
         asked = self.submit(operation, revocable=True)
         try:
-            return await asyncio.wrap_future(asked)
+            return await self._told(asked)
         except asyncio.CancelledError:
             if not asked.cancel():
                 await _in_spite_of_all(asyncio.wrap_future(self._undone(asked, undo)))
             raise
+
+    async def _told(self, asked: Future[T]) -> T:
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[None] = loop.create_future()
+        asked.add_done_callback(lambda _: self._tell(loop, told))
+        await told
+        return asked.result()
+
+    def _tell(self, loop: asyncio.AbstractEventLoop, told: asyncio.Future[None]) -> None:
+        # To wake a loop takes a while, so that all who wait there are told of a commit together.
+        if threading.current_thread() is self._thread:
+            self._to_tell.setdefault(loop, []).append(told)
+        else:
+            _wake(loop, [told])
 
     def _undone(self, asked: Future[T], undo: Callable[[sqlite3.Connection, T], object]) -> Future[None]:
         # Asked for by the writer's own thread, since the event loop of whoever waited may be gone by then.
@@ -148,7 +163,7 @@ class Writer:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             jobs = [job for job in jobs if _begins(job.future)]  # until the journal is ours they can be revoked
-            tell = [self._do(job.operation, job.future) for job in jobs]
+            tell = self._do_all(jobs)
             self._db.execute("COMMIT")
         except Exception as error:
             self._roll_back()
@@ -158,7 +173,21 @@ class Writer:
             self._has_begun, self._has_warned = bool(self._rooms), False
         for each in tell:
             each()
+        while self._to_tell:
+            _wake(*self._to_tell.popitem())
         return again
+
+    def _do_all(self, jobs: list[_Job]) -> list[Callable[[], None]]:
+        # A savepoint for each costs as much as many a job, so where there are several, they share one unless one fails.
+        if len(jobs) > 1:
+            self._db.execute("SAVEPOINT jobs")
+            try:
+                return [partial(job.future.set_result, job.operation(self._db)) for job in jobs]
+            except Exception as error:
+                if not self._db.in_transaction or self._is_of_all(error):
+                    raise
+            self._db.execute("ROLLBACK TO jobs")
+        return [self._do(job.operation, job.future) for job in jobs]
 
     def _do(self, operation: Operation[Any], future: Future[Any]) -> Callable[[], None]:
         # A savepoint each, so that one that fails takes nothing of the others with it.
@@ -209,6 +238,17 @@ class Writer:
 
 def _undo(asked: Future[T], undo: Callable[[sqlite3.Connection, T], object], db: sqlite3.Connection) -> None:
     undo(db, asked.result())
+
+
+def _wake(loop: asyncio.AbstractEventLoop, told: list[asyncio.Future[None]]) -> None:
+    with suppress(RuntimeError):  # the loop has been closed, and nobody waits any more
+        loop.call_soon_threadsafe(_set_done, told)
+
+
+def _set_done(told: list[asyncio.Future[None]]) -> None:
+    for each in told:
+        if not each.done():  # whoever waited was cancelled
+            each.set_result(None)
 
 
 async def _in_spite_of_all(future: asyncio.Future[None]) -> None:

@@ -7,12 +7,13 @@ import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from tenacity import AsyncRetrying, retry_if_exception_type
 
 from concierge_calls.errors import ReadRefused, SettingsError
@@ -21,7 +22,7 @@ from concierge_calls.vapi.clock import VapiClock
 from concierge_calls.vapi.gate import Gate, Priority, Ticket
 from concierge_calls.vapi.patience import LONGEST_TRY, AskAgain, Patience, TooManyRequests
 from concierge_calls.vapi.reach import Reach
-from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
+from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber, listed
 from concierge_calls.vapi.together import Together
 from concierge_calls.vapi.wire import Wire, is_loopback, safe_address
 
@@ -66,6 +67,7 @@ class VapiClient:
         self._together = Together()
         self._key = api_key
         self._base = httpx.URL(base_url)
+        self.base_url = str(self._base).rstrip("/")  # where Vapi is, without a slash at the end
         self._sleep = sleep
         self._jitter = jitter
         self._http = httpx.AsyncClient(
@@ -80,11 +82,6 @@ class VapiClient:
 
     def __repr__(self) -> str:
         return f"<VapiClient {self._base.host} {self.gate!r}>"
-
-    @property
-    def base_url(self) -> str:
-        """Where Vapi is, without a slash at the end."""
-        return str(self._base).rstrip("/")
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,11 +121,20 @@ class VapiClient:
 
     # Vapi: GET /call with id, assistantId, phoneNumberId, limit and {created,updated}At{Gt,Lt,Ge,Le}; no other filter.
     async def list_calls(
-        self, priority: Priority, *, limit: int = 1000, patience: float = PATIENCE, **filters: str
+        self,
+        priority: Priority,
+        *,
+        limit: int = 1000,
+        patience: float = PATIENCE,
+        known: Mapping[str, Call] = MappingProxyType({}),
+        **filters: str,
     ) -> list[Call]:
-        """Read one page of calls, filtered by Vapi's own parameters; an item that cannot be read is left out."""
-        params = {"limit": str(limit), **filters}
-        return await self._ask("the list of calls", "GET", "/call", priority, patience, read=_calls, params=params)
+        """Read one page of calls, filtered by Vapi's own parameters; an item that cannot be read is left out.
+
+        One of the `known`, by id, is returned itself where Vapi shows it as it is.
+        """
+        params, read = {"limit": str(limit), **filters}, partial(_listed, known=known)
+        return await self._ask("the list of calls", "GET", "/call", priority, patience, read=read, params=params)
 
     # Vapi: DELETE /call/{id}; it erases the call's data.
     async def delete_call(self, call_id: str, *, patience: float = PATIENCE) -> bool:
@@ -228,7 +234,7 @@ class VapiClient:
     ) -> httpx.Request:
         return self._http.build_request(
             method,
-            f"{self.base_url}{path}",
+            _address(self.base_url, path),
             params=params,
             content=None if body is None else json.dumps(body, allow_nan=False).encode("ascii"),
             headers={"Authorization": f"Bearer {self._key}"} | ({"Content-Type": "application/json"} if body else {}),
@@ -262,6 +268,11 @@ class VapiClient:
         return min(seconds, _LONGEST_PAUSE)
 
 
+@lru_cache(16)  # nearly all requests go to one address, which takes long to read
+def _address(base_url: str, path: str) -> httpx.URL:
+    return httpx.URL(f"{base_url}{path}")
+
+
 async def _if_known(asking: Awaitable[T]) -> T | None:
     """Return the answer, or None where Vapi says that it knows no such thing."""
     try:
@@ -283,15 +294,5 @@ def _reader(kind: type[_M]) -> Callable[[bytes], _M]:
     return lambda body: kind.model_validate(faults.read_json(body))
 
 
-def _calls(body: bytes) -> list[Call]:
-    page = faults.read_json(body)
-    if not isinstance(page, list):
-        raise ValueError("not a list")  # noqa: TRY004 -- it is the reply that is wrong, not our argument
-    return [call for item in page if (call := _call_or_none(item))]
-
-
-def _call_or_none(item: object) -> Call | None:
-    try:
-        return Call.model_validate(item)
-    except ValidationError:
-        return None
+def _listed(body: bytes, known: Mapping[str, Call]) -> list[Call]:
+    return listed(faults.read_json(body), known)

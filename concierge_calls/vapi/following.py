@@ -28,7 +28,9 @@ _ORDER: Final = list(Stage)
 class Pace:
     """How long following waits for what, in seconds."""
 
-    overlap: float = 2.0  # how far each look of the feed reaches back before the newest change seen
+    overlap: float = 2.0  # how far a whole look of the feed reaches back before the newest change seen
+    whole: float = 0.5  # from one whole look to the next; those in between, at a short interval, are glances
+    glance: float = 0.25  # how far one of these reaches back
     fresh: float = 60.0  # a call that was placed longer ago is asked for by its id when following begins
     sweep: float = 60.0  # a live call of which the feed told nothing for so long is asked for by its id
     fast_sweep: float = 10.0  # the same, where it was never seen, while the feed fails, once that missed a change
@@ -103,6 +105,8 @@ class Life:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     heralded: set[str] = field(default_factory=set)  # what somebody else said has become of it
     tasks: set[asyncio.Task[None]] = field(default_factory=set)  # what goes on beside its following
+    alarm: asyncio.Task[None] | None = None  # that one of them which wakes whoever follows, if nothing else does
+    alarm_at: float = NEVER  # in the loop's time
 
     def __post_init__(self) -> None:
         # Whether the DELETE left before an earlier process died cannot be known. If it did not, and somebody else

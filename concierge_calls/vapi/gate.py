@@ -45,6 +45,7 @@ class Lane(StrEnum):
     READS = "reads"
 
 
+_CAN_WAIT: Final = frozenset({Priority.ANALYSIS, Priority.SWEEP})
 _LANES: Final = {Priority.HANG_UP: Lane.HANG_UPS, Priority.CREATE: Lane.CREATES}
 
 
@@ -80,7 +81,9 @@ class Budget:
     """The requests of one UTC minute, counted as Vapi counts them: a tumbling window, bursts allowed.
 
     Source: Vapi SDK 3.0.0, OrgApiLimitsDto. While `feeding`, room for one feed request in `FEED_EVERY` seconds is kept
-    out of everybody's reach but the hang-ups'. A limit too small for that gives the feed half.
+    out of everybody's reach but the hang-ups'. A limit too small for that gives the feed half. What can wait leaves
+    room for as many of what cannot as there were in the minute before, or a line would be idle until the next one; a
+    tenth of the limit is for it all the same.
     """
 
     def __init__(self, limit: int, now: float) -> None:
@@ -89,24 +92,36 @@ class Budget:
         self.feeding = False
         self.fed_at = -math.inf
         self.minute = now // _MINUTE
+        self._urgent = self._urgent_before = 0  # in this minute, and in the one before
 
     def turn(self, now: float) -> None:
         """Begin a new minute, if it is one; a clock that was set back a little begins none."""
         minute = now // _MINUTE
         if minute > self.minute or minute < self.minute - 1:
-            self.minute, self.spent = minute, 0
+            self._urgent_before = self._urgent if minute == self.minute + 1 else 0
+            self.minute, self.spent, self._urgent = minute, 0, 0
 
     def spend(self, priority: Priority, now: float) -> None:
         """Count one request."""
         self.spent += 1
+        self._urgent += priority not in _CAN_WAIT
         if priority is Priority.FEED:
             self.fed_at = now
+
+    def give_back(self, priority: Priority) -> None:
+        """Count one request of this minute no longer, because it was not sent."""
+        self.spent -= 1
+        self._urgent -= priority not in _CAN_WAIT
 
     def opens(self, priority: Priority, now: float) -> float:
         """Return from when on a request of this priority may be sent; `now` when it may at once."""
         left = self.limit - self.spent
         next_minute = (max(now // _MINUTE, self.minute) + 1) * _MINUTE
-        if not self.limit or left > self._kept(now, next_minute):
+        kept = self._kept(now, next_minute)
+        if priority in _CAN_WAIT:
+            expected = math.ceil(self._urgent_before * (next_minute - now) / _MINUTE)
+            kept = max(kept, min(expected, self.limit - max(1, self.limit // 10)))
+        if not self.limit or left > kept:
             return now
         if left > 0 and priority is Priority.HANG_UP:
             return now
@@ -212,7 +227,7 @@ class Gate:
     def _leave(self, priority: Priority, unused_in: float | None) -> None:
         self._in_flight[priority] -= 1
         if unused_in == self._budget.minute:  # of a minute that is over nothing is left to give back
-            self._budget.spent -= 1
+            self._budget.give_back(priority)
         self._admit()
 
     def _taken(self, lane: Lane) -> int:

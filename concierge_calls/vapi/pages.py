@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from concierge_calls.vapi.client import PATIENCE, VapiClient
@@ -20,17 +21,22 @@ def stamp(moment: datetime) -> str:
 
 
 async def pages(
-    client: VapiClient, priority: Priority, filters: Mapping[str, str], patience: float = PATIENCE
+    client: VapiClient,
+    priority: Priority,
+    filters: Mapping[str, str],
+    patience: float = PATIENCE,
+    known: Mapping[str, Call] = MappingProxyType({}),
 ) -> AsyncIterator[list[Call]]:
     """Read Vapi's list page by page, each call once; it has no cursor, so a page begins where the last one ended.
 
-    `filters` are Vapi's own (OpenAPI CallController_findAll). Raises ReadFailed when a page was not had in `patience`
+    `filters` are Vapi's own (OpenAPI CallController_findAll); of the `known`, by id, those that are shown as they are
+    are yielded themselves. Raises ReadFailed when a page was not had in `patience`
     seconds; the feed waits for Vapi's next minute beyond that.
     """
     seen: set[str] = set()
     earlier: dict[str, str] = {}
     while True:
-        page = await _page(client, priority, {**filters, **earlier}, patience)
+        page = await _page(client, priority, {**filters, **earlier}, patience, known)
         new = [call for call in page if call.id not in seen]
         seen.update(call.id for call in new)
         yield new
@@ -41,10 +47,12 @@ async def pages(
         earlier = {"createdAtLe": stamp(min(created) + timedelta(milliseconds=1))}
 
 
-async def _page(client: VapiClient, priority: Priority, filters: Mapping[str, str], patience: float) -> list[Call]:
+async def _page(
+    client: VapiClient, priority: Priority, filters: Mapping[str, str], patience: float, known: Mapping[str, Call]
+) -> list[Call]:
     while True:
         try:
-            return await client.list_calls(priority, limit=PAGE, patience=patience, **filters)
+            return await client.list_calls(priority, limit=PAGE, patience=patience, known=known, **filters)
         except TooManyRequests:  # the gate lets nobody pass before the time that Vapi named
             if priority is not Priority.FEED:
                 raise

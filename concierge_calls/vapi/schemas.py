@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
@@ -16,16 +17,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     ModelWrapValidatorHandler,
     NaiveDatetime,
     PrivateAttr,
     ValidationError,
-    ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 # Keys to a live call (Vapi: Call.monitor, Assistant.server, Assistant.credentials); never stored, at whatever depth.
 _SECRET: Final = frozenset({"monitor", "server", "credentials"})
@@ -67,18 +67,20 @@ class _Lenient(BaseModel):
         coerce_numbers_to_str=True,
         allow_inf_nan=False,
         hide_input_in_errors=True,
+        frozen=True,  # and so a default can be one and the same for all
     )
 
-    @field_validator("*", mode="wrap")
     @classmethod
-    def _or_default(cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
-        field = cls.model_fields[info.field_name or ""]
-        try:
-            return handler(value)
-        except ValidationError:
-            if field.is_required():
-                raise
-            return field.get_default(call_default_factory=True)
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler, /) -> CoreSchema:
+        """Have each field that has a default fall back to it, within pydantic's own core and so at no cost."""
+        schema = handler(source)
+        parts: Any = handler.resolve_ref_schema(schema)
+        while parts["type"] != "model-fields":
+            parts = parts["schema"]
+        for field in parts["fields"].values():
+            if field["schema"]["type"] == "default":
+                field["schema"]["on_error"] = "default"
+        return schema
 
 
 class Customer(_Lenient):
@@ -106,9 +108,9 @@ class Plan(_Lenient):
 class AnalysisPlan(_Lenient):
     """What Vapi extracts after a call (deprecated there, and still what most assistants have)."""
 
-    summary_plan: Plan = Field(default_factory=Plan)
-    structured_data_plan: Plan = Field(default_factory=Plan)
-    success_evaluation_plan: Plan = Field(default_factory=Plan)
+    summary_plan: Plan = Plan()
+    structured_data_plan: Plan = Plan()
+    success_evaluation_plan: Plan = Plan()
     min_messages_threshold: int | None = None
 
 
@@ -128,8 +130,8 @@ class Assistant(_Lenient):
     id: str | None = None
     name: str | None = None
     latest_version: str | None = None
-    analysis_plan: AnalysisPlan = Field(default_factory=AnalysisPlan)
-    artifact_plan: ArtifactPlan = Field(default_factory=ArtifactPlan)
+    analysis_plan: AnalysisPlan = AnalysisPlan()
+    artifact_plan: ArtifactPlan = ArtifactPlan()
 
 
 class PhoneNumber(_Lenient):
@@ -196,14 +198,14 @@ class Call(_Lenient):
     ended_at: Time | None = None
     cost: float | None = None
     phone_number_id: str | None = None
-    customer: Customer = Field(default_factory=Customer, repr=False)
+    customer: Customer = Field(default=Customer(), repr=False)
     assistant_id: str | None = None
-    assistant_overrides: AssistantOverrides = Field(default_factory=AssistantOverrides, repr=False)
+    assistant_overrides: AssistantOverrides = Field(default=AssistantOverrides(), repr=False)
     assistant: Assistant | None = Field(default=None, repr=False)
-    analysis: Analysis = Field(default_factory=Analysis, repr=False)
-    artifact: Artifact = Field(default_factory=Artifact, repr=False)
-    monitor: Monitor = Field(default_factory=Monitor, repr=False)
-    subscription_limits: SubscriptionLimits = Field(default_factory=SubscriptionLimits)
+    analysis: Analysis = Field(default=Analysis(), repr=False)
+    artifact: Artifact = Field(default=Artifact(), repr=False)
+    monitor: Monitor = Field(default=Monitor(), repr=False)
+    subscription_limits: SubscriptionLimits = SubscriptionLimits()
 
     _body: Any = PrivateAttr(default=None)
 
@@ -219,28 +221,50 @@ class Call(_Lenient):
         written = self.assistant_overrides.metadata.get("key")
         return self.customer.external_id or (written if isinstance(written, str) else None)
 
+    def is_shown_by(self, body: object) -> bool:
+        """Whether this reply, read from JSON, shows nothing else than the one that this call was read from."""
+        return bool(self._body == body)
+
     def stored(self) -> bytes:
         """Return Vapi's whole record as JSON, without keys to the live call and without addresses that expire."""
         return json.dumps(_storable(self._body), separators=(",", ":")).encode("ascii")
 
 
-def _storable(value: Any, depth: int = 0, whole: bool = False) -> Any:
-    if depth > _DEEPEST or (isinstance(value, float) and not math.isfinite(value)):
+def listed(page: object, known: Mapping[str, Call]) -> list[Call]:
+    """The calls of a page of Vapi's list; an item that cannot be read is left out. Raises ValueError for no list.
+
+    One of the `known`, by id, stands there itself where it is shown as it is.
+    """
+    if not isinstance(page, list):
+        raise ValueError("not a list")  # noqa: TRY004 -- it is the reply that is wrong, not our argument
+    return [call for item in page if (call := _listed(item, known))]
+
+
+def _listed(item: object, known: Mapping[str, Call]) -> Call | None:
+    call = known.get(str(item.get("id"))) if isinstance(item, dict) else None
+    if call is not None and call.is_shown_by(item):  # most are, from one tick of the feed to the next
+        return call
+    try:
+        return Call.model_validate(item)
+    except ValidationError:
         return None
-    if isinstance(value, Mapping):
+
+
+def _storable(value: Any, depth: int = 0, whole: bool = False) -> Any:
+    kind = type(value)  # of what was read from JSON, so there are no kinds of these kinds
+    if depth > _DEEPEST or (kind is float and not math.isfinite(value)):
+        return None
+    if kind is dict:
         return {
             name: _storable(item, depth + 1, whole or name in _KEPT_WHOLE)
             for name, item in value.items()
-            if whole or not _withheld(name, item)
+            if whole or not (_is_withheld(name) or (type(item) is str and _PRESIGNED.match(item)))
         }
-    if isinstance(value, list):
+    if kind is list:
         return [_storable(item, depth + 1, whole) for item in value]
     return value
 
 
-def _withheld(name: str, value: object) -> bool:
-    return (
-        name in _SECRET
-        or name.lower().startswith("presigned")
-        or (isinstance(value, str) and _PRESIGNED.search(value) is not None)
-    )
+@lru_cache(1024)  # the same few names stand in every call
+def _is_withheld(name: str) -> bool:
+    return name in _SECRET or name.lower().startswith("presigned")

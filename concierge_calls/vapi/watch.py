@@ -12,8 +12,9 @@ from concierge_calls.backend import Placed
 from concierge_calls.errors import AccountRefused, ReadFailed, ReadRefused
 from concierge_calls.plain import count
 from concierge_calls.vapi.client import VapiClient
-from concierge_calls.vapi.following import Life, Pace, rank
+from concierge_calls.vapi.following import NEVER, Life, Pace, rank
 from concierge_calls.vapi.gate import Priority
+from concierge_calls.vapi.looks import Looks
 from concierge_calls.vapi.pages import pages, stamp
 from concierge_calls.vapi.schemas import Call
 
@@ -53,9 +54,7 @@ class Watch:
         self._sleep = sleep
         self._lives: dict[str, Life] = {}
         self._somebody = asyncio.Event()
-        self._watermark: datetime | None = None  # the newest change seen, by Vapi's stamps
-        self._newcomers_since: datetime | None = None  # changes since then may have been passed over as a stranger's
-        self._looked_at: datetime | None = None  # when the last whole look began
+        self._looks = Looks(pace)
         self._failing = False
         self._has_missed = False
         self._refused_since: datetime | None = None
@@ -66,8 +65,7 @@ class Watch:
 
     def __repr__(self) -> str:
         trust = "has missed a change" if self._has_missed else "fails" if self._failing else "trusted"
-        upto = f"{self._watermark:%H:%M:%S}" if self._watermark else "nothing"
-        return f"<Watch of {len(self._lives)} calls, seen up to {upto}, {trust}>"
+        return f"<Watch of {len(self._lives)} calls, {self._looks!r}, {trust}>"
 
     @property
     def sweep(self) -> float:
@@ -102,7 +100,7 @@ class Watch:
             if now < deadline:  # an overdue one is asked for by whoever is to end it
                 self.ask_soon(life, Priority.OVERDUE)
         else:
-            self._newcomers_since = min(self._newcomers_since or placed.created_at, placed.created_at)
+            self._looks.newcomer(placed.created_at)
         self._somebody.set()
         return life
 
@@ -140,13 +138,9 @@ class Watch:
 
     async def news(self, life: Life, seconds: float) -> None:
         """Wait until there is news of a call, for so many seconds at most."""
-        alarm = asyncio.ensure_future(self._ring(life, seconds)) if seconds < float("inf") else None
-        try:
-            await life.news.wait()
-            life.news.clear()
-        finally:
-            if alarm:
-                alarm.cancel()
+        self._set_alarm(life, seconds)
+        await life.news.wait()
+        life.news.clear()
 
     def start(self, life: Life, work: Coroutine[Any, Any, None]) -> None:
         """Let this work for a call go on beside its following, and end with it; its faults are raised there."""
@@ -209,31 +203,30 @@ class Watch:
             self._gate.feeding(False)
 
     async def _tick(self) -> None:
-        began, newcomers, self._newcomers_since = self._now(), self._newcomers_since, None
-        since = min(filter(None, (self._watermark, newcomers)), default=began)
-        newest = self._watermark or since
+        look, shown = self._looks.begin(self._now()), dict[str, Call]()
+        filters = {"phoneNumberId": self._phone_number_id, "updatedAtGe": stamp(look.since)}
         try:
-            filters = {"phoneNumberId": self._phone_number_id, "updatedAtGe": stamp(since - self._overlap)}
-            async for page in pages(self._client, Priority.FEED, filters, FEED_PATIENCE):
+            async for page in pages(self._client, Priority.FEED, filters, FEED_PATIENCE, known=self._looks.shown):
+                shown |= {call.id: call for call in page}
                 for call in page:
                     self._tell(call)
-                newest = max([newest, *(call.updated_at for call in page if call.updated_at)])
         except ReadFailed:
-            self._newcomers_since = min(filter(None, (newcomers, self._newcomers_since)), default=None)
+            self._looks.failed(look)
             raise
-        # A stamp from the future, by a machine whose clock is ahead, must not hide what the others tell.
-        self._watermark = min(newest, max(began, since))
-        self._looked_at = began
+        self._looks.succeeded(look, shown)
 
     def _tell(self, call: Call) -> None:
         life = self._lives.get(call.id)
-        if life and (life.call is None or life.is_over or _mark(life.call) != _mark(call)):
+        if life is None or life.call is call:  # a look shows again what the one before it has shown
+            return
+        if life.call is None or life.is_over or _mark(life.call) != _mark(call):
             life.hear(call, self._now())
 
     def _should_have_told(self, life: Life, call: Call) -> bool:
         """Whether the feed looked at a time when it should have shown what this answer shows."""
         changed = call.updated_at or call.created_at or life.placed.created_at
-        return bool(rank(call) > rank(life.call) and self._looked_at and changed + self._overlap < self._looked_at)
+        looked_at = self._looks.whole_at
+        return bool(rank(call) > rank(life.call) and looked_at and changed + self._overlap < looked_at)
 
     def _trust(self, *, failing: bool | None = None, has_missed: bool = False) -> None:
         before = self.sweep
@@ -257,7 +250,7 @@ class Watch:
 
     def _rest(self) -> None:
         self._gate.feeding(False)
-        self._watermark = self._newcomers_since = self._looked_at = None
+        self._looks.forget()
 
     def _break(self, fault: Exception) -> None:
         self._fault = fault
@@ -268,6 +261,18 @@ class Watch:
     def _wake_everybody(self) -> None:
         for life in self._lives.values():
             life.news.set()
+
+    def _set_alarm(self, life: Life, seconds: float) -> None:
+        # Most waits end by news long before, so one alarm serves many: who is woken too early only looks again.
+        at = asyncio.get_running_loop().time() + seconds
+        if life.alarm is not None and not life.alarm.done():
+            if life.alarm_at <= at:
+                return
+            life.alarm.cancel()
+        if seconds < NEVER:
+            life.alarm, life.alarm_at = asyncio.create_task(self._ring(life, seconds)), at
+            life.tasks.add(life.alarm)
+            life.alarm.add_done_callback(life.tasks.discard)
 
     async def _ring(self, life: Life, seconds: float) -> None:
         await self._sleep(seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -90,6 +91,61 @@ def test_one_that_fails_takes_nothing_of_the_others_with_it(watched: Watched) ->
         failing.result()
     assert watched.said() == ["before", "after"]
     assert watched.commits() == 2
+
+
+def test_only_where_one_fails_has_each_a_savepoint_of_its_own(watched: Watched) -> None:
+    for words, savepoints in ((["a", "b", "c"], 1), (["d", "a", "e"], 4)):
+        go_on = watched.keep_busy()
+        futures = [watched.say(word) for word in words]
+        go_on.set()
+        assert [future.exception() is None for future in futures] == [word != "a" or savepoints == 1 for word in words]
+        assert sum(statement.startswith("SAVEPOINT") for statement in watched.statements) == savepoints
+    assert watched.said() == ["a", "b", "c", "d", "e"]
+
+
+def test_all_who_wait_in_one_loop_are_told_of_a_commit_by_waking_it_once(watched: Watched) -> None:
+    woken: list[object] = []
+
+    async def say(word: str) -> int:
+        return await watched.writer.write(lambda db: db.execute("INSERT INTO words VALUES (?)", (word,)).rowcount)
+
+    async def say_all() -> list[int]:
+        loop = asyncio.get_running_loop()
+        wake = loop.call_soon_threadsafe
+
+        def count(*what: Any) -> None:
+            woken.append(what)
+            wake(*what)
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(loop, "call_soon_threadsafe", count)
+            return await say_abcd()
+
+    async def say_abcd() -> list[int]:
+        go_on = watched.keep_busy()
+        asking = [asyncio.ensure_future(say(word)) for word in "abcd"]
+        await asyncio.sleep(0)
+        go_on.set()
+        return await asyncio.gather(*asking)
+
+    assert asyncio.run(say_all()) == [1, 1, 1, 1]
+    assert len(woken) == 1
+
+
+def test_a_commit_is_done_also_when_the_loop_in_which_it_was_awaited_is_gone(watched: Watched) -> None:
+    go_on = watched.keep_busy()
+
+    async def ask_and_go() -> None:
+        asking = asyncio.ensure_future(
+            watched.writer.write(lambda db: db.execute("INSERT INTO words VALUES ('a')").rowcount)
+        )
+        await asyncio.sleep(0)
+        asking.cancel()
+
+    asyncio.run(ask_and_go())
+    go_on.set()
+    assert watched.say("b").result() == 1
+    assert watched.said() == ["a", "b"]
 
 
 def test_outcomes_are_told_in_order_and_only_once_they_are_committed(watched: Watched) -> None:

@@ -297,6 +297,37 @@ def test_the_kept_room_is_free_again_when_there_is_no_feed() -> None:
     at_a_gate(story, limit=30)
 
 
+@pytest.mark.parametrize("patient", [Priority.ANALYSIS, Priority.SWEEP])
+def test_what_can_wait_leaves_room_for_as_many_dials_as_there_were_in_the_minute_before(patient: Priority) -> None:
+    async def story(queue: Queue, time: Time) -> None:
+        passed = 0
+        for minute in range(2):
+            if minute:
+                await queue.ask_many(patient, 100)
+            for second in range(60):
+                if second % 3 == 0:
+                    await queue.ask((f"create {minute} {second}", Priority.CREATE))
+                await queue.leave_until_nobody_passes()
+                assert queue.count("create") == 20 * minute + second // 3 + 1, "a line was idle"
+                passed = queue.count(patient.name.lower())
+                await time.pass_by(1)
+        assert passed == 9  # one is left over until the minute is
+
+    at_a_gate(story, limit=30)
+
+
+def test_what_can_wait_has_a_tenth_of_the_minute_although_dials_could_fill_it() -> None:
+    async def story(queue: Queue, time: Time) -> None:
+        await queue.ask_many(Priority.CREATE, 30)
+        await queue.leave_until_nobody_passes()
+        await queue.ask_many(Priority.SWEEP, 30)
+        await time.pass_by(60)
+        await queue.leave_until_nobody_passes()
+        assert queue.count("sweep") == 3
+
+    at_a_gate(story, limit=30)
+
+
 def test_a_pause_stops_everybody_but_hang_ups() -> None:
     async def story(queue: Queue, time: Time) -> None:
         queue.gate.pause(30)

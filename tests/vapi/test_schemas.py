@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concierge_calls.vapi.schemas import Call
+from concierge_calls.vapi.schemas import Call, listed
 
 # call_created.json and call_ended.json: test_client.py says where they come from.
 REPLIES = Path(__file__).parent / "replies"
@@ -95,3 +95,23 @@ def test_whatever_vapi_sends_with_an_id_is_a_call_and_can_be_stored(body: dict[s
     call = Call.model_validate(body | {"id": "a"})
     assert json.loads(call.stored(), parse_constant=pytest.fail)["id"] == "a"
     assert isinstance(call.key(), str | None)
+
+
+def test_a_call_that_the_list_shows_as_before_is_the_one_that_was_read_before() -> None:
+    page = [{"id": "same", "status": "ringing"}, {"id": "moved", "status": "ringing"}]
+    before = {call.id: call for call in listed(page, {})}
+    after = listed([{"id": "same", "status": "ringing"}, {"id": "moved", "status": "ended"}, {"id": "new"}], before)
+    assert after[0] is before["same"]
+    assert [(call.id, call.status) for call in after] == [("same", "ringing"), ("moved", "ended"), ("new", "")]
+
+
+def test_an_item_of_the_list_that_is_no_call_is_left_out_whatever_is_known() -> None:
+    known = {call.id: call for call in listed([{"id": "a"}], {})}
+    assert listed([None, "a", 7, {}, {"id": None}, {"id": []}, {"id": ""}, {"id": "a"}], known) == [known["a"]]
+
+
+def test_nothing_that_a_call_lacks_is_shared_with_what_another_one_has() -> None:
+    call = Call.model_validate({"id": "a", "analysis": None, "artifact": 7, "customer": {"number": NUMBER}})
+    other = Call.model_validate({"id": "b"})
+    assert (call.analysis, call.artifact, other.customer.number) == (other.analysis, other.artifact, None)
+    assert call.subscription_limits.model_fields_set == set()

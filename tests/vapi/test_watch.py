@@ -386,7 +386,7 @@ def test_the_repr_says_whether_the_feed_can_be_trusted(vapi: Any) -> None:
         return [before] + [repr(backend) async for _ in backend.follow(vapi.call(ends=100, hidden_from=20))]
 
     seen = vapi.run(scenario)
-    assert "<Watch of 0 calls, seen up to nothing, trusted>" in seen[0]
+    assert "<Watch of 0 calls, <Looks up to nothing>, trusted>" in seen[0]
     assert "has missed a change" in seen[-1]
 
 
