@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import dataclass
 
 from concierge_calls.beginning import drafted
@@ -62,6 +63,7 @@ async def _carry_out(order: Order, settings: Settings, output: Output, manner: M
 
 async def called(run: Run, screen: Display, stopper: Stopper) -> RunResult:
     """Have the run call everybody, shown on the screen, which stays open, and return what is known then."""
+    _collect_seldom()
     try:
         screen.begin(run.result(), run.live())  # what is shown first is there before the first dial
         return await run.start(screen, on_caller=stopper.found)
@@ -75,3 +77,9 @@ async def called(run: Run, screen: Display, stopper: Stopper) -> RunResult:
     except BaseException:
         await asyncio.to_thread(screen.close)  # in a thread: Ctrl-C is heard though a terminal stands still
         raise
+
+
+def _collect_seldom() -> None:
+    # What is loaded by now stays to the end, and a call leaves nothing in circles worth a search at each of them.
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
