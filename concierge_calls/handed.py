@@ -19,6 +19,7 @@ from concierge_calls.journals import journals
 from concierge_calls.kestra.answer import is_of
 from concierge_calls.models import CallRequest, Reason
 from concierge_calls.run import Run
+from concierge_calls.settings.folder import journal_path
 
 if TYPE_CHECKING:
     from concierge_calls.kestra.item import Part
@@ -104,13 +105,11 @@ def _is_over(run: Run) -> bool:
 
 
 async def _keep_who_asked(journal: Journal) -> None:
-    from concierge_calls.settings.loading import load
-
     asked = list(journal.list_do_not_call())
     if not asked:
         return
     try:
-        with Journal(load().journal_path(simulated=False)) as ours:
+        with Journal(journal_path(simulated=False)) as ours:
             for each in asked:
                 await ours.add_do_not_call(each.number, each.note)
     except JournalError as error:  # the calls are over, and what came of them says it too

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from concierge_calls.errors import NoSuchRun
 from concierge_calls.journal import Journal
 from concierge_calls.models import RunResult
+from concierge_calls.settings.folder import journal_path
 
 if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
@@ -17,11 +18,8 @@ if TYPE_CHECKING:
 @contextmanager
 def journals(*, simulated: Iterable[bool] = (False, True)) -> Iterator[list[Journal]]:
     """Open the journals of these kinds that are there, to look something up in them."""
-    from concierge_calls.settings.loading import load
-
-    settings = load()
     with ExitStack() as opened:
-        paths = (settings.journal_path(simulated=kind) for kind in simulated)
+        paths = [journal_path(simulated=kind) for kind in simulated]
         yield [opened.enter_context(Journal(path)) for path in paths if path.exists()]
 
 

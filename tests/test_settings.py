@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from concierge_calls.errors import SettingsError
+from concierge_calls.settings import folder
 from concierge_calls.settings.fields import SETTINGS
 from concierge_calls.settings.loading import Settings, is_loopback, load
 
@@ -163,6 +164,40 @@ def test_the_journal_of_simulated_runs_is_another_file(monkeypatch: pytest.Monke
 
     assert load().journal_path(simulated=False) == Path("/home/dana/calls/journal.db")
     assert load().journal_path(simulated=True) == Path("/home/dana/calls/simulated.db")
+
+
+@pytest.mark.parametrize("variable", ["CONCIERGE_STATE_DIR", "concierge_state_dir"])
+@pytest.mark.parametrize("by", ["the environment", ".env", "both", "nothing", "an empty one and .env"])
+def test_whoever_only_looks_back_finds_the_same_journal(
+    monkeypatch: pytest.MonkeyPatch, by: str, variable: str
+) -> None:
+    monkeypatch.delenv("CONCIERGE_STATE_DIR", raising=False)
+    if by in ("the environment", "both"):
+        monkeypatch.setenv(variable, "/srv/first")
+    if by in (".env", "both", "an empty one and .env"):
+        Path(".env").write_text(f"{variable}='/srv/second'\n")
+    if by == "an empty one and .env":
+        monkeypatch.setenv(variable, "")
+
+    assert [folder.journal_path(simulated=kind) for kind in (False, True)] == [
+        load().journal_path(simulated=kind) for kind in (False, True)
+    ]
+
+
+def test_a_folder_in_the_home_of_nobody_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONCIERGE_STATE_DIR", "~nobody-at-all/calls")
+    with pytest.raises(SettingsError) as raised:
+        folder.journal_path(simulated=False)
+    assert raised.value.message == (
+        "CONCIERGE_STATE_DIR is '~nobody-at-all/calls', and there is no such user here; name a folder."
+    )
+
+
+def test_whoever_only_looks_back_is_told_of_a_dotenv_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONCIERGE_STATE_DIR", raising=False)
+    Path(".env").write_bytes(b"VAPI_API_KEY=\xff\xfe\n")
+    with pytest.raises(SettingsError, match=r"^\.env in this folder cannot be read \(UnicodeDecodeError\)"):
+        folder.journal_path(simulated=False)
 
 
 @pytest.mark.parametrize(

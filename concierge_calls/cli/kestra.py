@@ -106,15 +106,11 @@ def _check_here() -> None:
     from concierge_calls.doctor import examine
     from concierge_calls.kestra.checking import here, line
     from concierge_calls.output import write_to_stdout
-    from concierge_calls.settings.fields import SETTINGS
+    from concierge_calls.settings.folder import journal_path
     from concierge_calls.settings.kestra import forget_the_route
-    from concierge_calls.settings.loading import load
 
     forget_the_route(os.environ)
-    try:
-        folder = load().journal_path(simulated=False).parent
-    except SettingsError:  # which the checks tell
-        folder = load(without=SETTINGS.keys() - {"state_dir"}).journal_path(simulated=False).parent
+    folder = journal_path(simulated=False).parent
     checks = [{name: str(value) for name, value in asdict(each).items()} for each in _waited_for(examine())]
     found = here(os.environ, folder, version=__version__, checks=checks)
     write_to_stdout(lambda file: file.write(line(found)))

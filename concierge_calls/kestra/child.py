@@ -108,9 +108,6 @@ class Child:
             state = settings.journal_path(simulated=False).parent
         except ConciergeError as error:
             return unknown(part, None, reason_of(error))
-        except Exception:  # such as a state folder in the home of a user who is none
-            _show_bug()
-            return unknown(part, None, BUG)
         path = state / "children" / part.name / "journal.db"
         reason = None
         try:

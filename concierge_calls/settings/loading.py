@@ -15,6 +15,7 @@ from concierge_calls.errors import SettingsError
 from concierge_calls.plain import one_line
 from concierge_calls.settings import kestra
 from concierge_calls.settings.fields import SETTINGS, Setting
+from concierge_calls.settings.folder import ENV_FILE, journal_in, unreadable
 
 
 def _setting(name: str, **limits: Any) -> Any:
@@ -44,7 +45,7 @@ class Settings(BaseSettings):
     """What is set, by option, environment, .env in the working folder, or default, in this order."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, frozen=True
+        env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, frozen=True
     )
 
     api_key: SecretStr | None = _setting("api_key")
@@ -158,13 +159,7 @@ class Settings(BaseSettings):
 
     def journal_path(self, *, simulated: bool) -> Path:
         """Where the journal is: real runs in journal.db, simulated ones in simulated.db beside it."""
-        if self.state_dir is not None:
-            folder = self.state_dir.expanduser()
-        else:
-            import platformdirs
-
-            folder = Path(platformdirs.user_state_dir("concierge-calls", appauthor=False))
-        return folder / ("simulated.db" if simulated else "journal.db")
+        return journal_in(self.state_dir, simulated=simulated)
 
 
 class _Guarded(PydanticBaseSettingsSource):
@@ -225,9 +220,7 @@ def load(options: Mapping[str, Any] | None = None, *, program: bool = False, wit
     except ValidationError as error:
         raise SettingsError("\n".join(_sentence(fault, typed, program) for fault in error.errors())) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f".env in this folder cannot be read ({type(error).__name__}); mend or remove it."
-        ) from None
+        raise unreadable(error) from None
 
 
 def _sentence(fault: Any, typed: Mapping[str, Any], program: bool) -> str:
