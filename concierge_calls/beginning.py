@@ -41,8 +41,7 @@ async def drafted_in(
     """Do the same in a journal that is open, and which other runs may share."""
     routes = routes or _routes(order, settings)
     record = await journal.draft(order.new_run(settings, routes[0]))
-    run = Run(journal, record, settings, order, exchange=exchange)
-    run.ways.routes = routes
+    run = Run(journal, record, settings, order, routes=routes, exchange=exchange)
     try:
         await run.plan()
         yield run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -17,9 +16,10 @@ from concierge_calls.claiming import Claims, LookAt
 from concierge_calls.dialer import Dialer
 from concierge_calls.errors import PlacementInDoubt
 from concierge_calls.journal import Attempt, RunRecord
-from concierge_calls.lines import Line, Lines, Pace, Share
+from concierge_calls.lines import Line, Lines, Share
 from concierge_calls.models import CallState, Reason
 from concierge_calls.observers import Observer, OnError
+from concierge_calls.pace import Pace, Patience
 from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT, Brakes, Stopping
 from concierge_calls.underway import Awaited, Look, Underway, receipt
 
@@ -67,8 +67,6 @@ class Caller:
         self._backend = backend
         self._lines = lines
         self._rules = rules
-        self._sleep = sleep
-        self._began = monotonic()
         shared = pace or PaceAndBrakes(Pace(rules.start_interval, sleep=sleep, monotonic=monotonic), Brakes())
         self._pace, self._doubts = shared.pace, shared.brakes.doubts
         self._stopping = Stopping(shared.brakes, shared.calls_as)
@@ -76,6 +74,13 @@ class Caller:
             record, backend, self._pace, self._stopping, observer=observer, on_error=on_error, sleep=sleep
         )
         self._changed = asyncio.Event()  # a call left the line or a look is over, so there may be somebody to call
+        self._patience = Patience(
+            self._pace,
+            OFFLINE_LIMIT,
+            on_the_line=lambda: self.on_the_line,
+            changed=self._changed,
+            give_up=self._stopping.give_up,
+        )
         self._claims = Claims(record, backend.now, rules.redial_after, self._dialer.tell, look, self._changed.set)
         self.underway = Underway(backend)
         self._calls: set[Call] = set()
@@ -158,7 +163,7 @@ class Caller:
 
     async def _line(self) -> Line | None:
         if not (self._doubts.are_borne or self._stopping.is_set):  # who waits for word leaves the lines to the others
-            with self._patience():
+            with self._patience.waiting():
                 await self._stopping.unless(self._doubts.wait())
         return await self._stopping.unless(self._lines.take(), Line.free)
 
@@ -166,7 +171,7 @@ class Caller:
         if not self._doubts.are_borne:
             return None, not self._stopping.is_set
         await self._stopping.unless(self._pace.wait())
-        with self._patience():
+        with self._patience.waiting():
             turn = await self._stopping.unless(self._backend.turn(), lambda turn: turn.release(unused=True))
         if turn is None:
             return None, False
@@ -187,10 +192,6 @@ class Caller:
                 if take_back is not None:
                     take_back()
         return (None if attempt is None else (attempt, line, turn)), more
-
-    def _patience(self) -> AbstractContextManager[None]:
-        give_up, since = self._stopping.give_up, self._began
-        return self._pace.patience(OFFLINE_LIMIT, since, lambda: self.on_the_line, self._changed, give_up)
 
     async def _claim(self) -> tuple[Attempt | None, bool]:
         # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.

@@ -22,7 +22,7 @@ from concierge_calls.errors import (
     ReadRefused,
 )
 from concierge_calls.journal import Attempt, HistoryRow, RunRecord
-from concierge_calls.lines import Line, Pace
+from concierge_calls.lines import Line
 from concierge_calls.models import (
     AnalysisStatus,
     CallEvent,
@@ -35,6 +35,7 @@ from concierge_calls.models import (
     Reason,
 )
 from concierge_calls.observers import Observer, OnError, harmless
+from concierge_calls.pace import Pace
 from concierge_calls.stopping import Stopping
 from concierge_calls.underway import Awaited, Found, Look, Search
 

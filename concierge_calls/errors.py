@@ -154,6 +154,11 @@ class KestraRefused(KestraError):
         super().__init__(message)
         self.status = status
 
+    @property
+    def is_about_credentials(self) -> bool:
+        """Whether the credentials were not accepted, or have no right to what was asked for."""
+        return self.status in (401, 403)
+
 
 class KestraNotStarted(KestraError):
     """Kestra did not start the run, so nobody is called; mend what is in the way, then run the same command again."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from concierge_calls import routing
 from concierge_calls.caller import PaceAndBrakes
-from concierge_calls.lines import Lines, Pace
+from concierge_calls.lines import Lines
+from concierge_calls.pace import Pace
 from concierge_calls.stopping import Brakes
 
 if TYPE_CHECKING:

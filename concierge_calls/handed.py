@@ -23,7 +23,7 @@ from concierge_calls.settings.folder import journal_path
 
 if TYPE_CHECKING:
     from concierge_calls.kestra.item import Part
-    from concierge_calls.kestra.marked import Searched
+    from concierge_calls.kestra.searched import Searched
     from concierge_calls.settings.loading import Settings
     from concierge_calls.stopping import Worker
 

@@ -1,17 +1,13 @@
-"""The telephone lines that calls take and give back, how many there are, and the pace at which they are dialled."""
+"""The telephone lines that calls take and give back, how many there are, and each run's share of them."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from enum import Enum, auto
 
 from concierge_calls.levels import Levels
-
-LONGEST_HOLD_OFF = 30.0
-LONGEST_ASKED = 62.0  # seconds; requests are counted by the minute, so who asks for an hour is asked again after one
 
 
 class _Use(Enum):
@@ -189,104 +185,6 @@ class Line:
     def free(self) -> None:
         """Give the line back; a second time does nothing."""
         self._lines.give_back(self)
-
-
-class Pace:
-    """When the next dial may leave: so long after the last one, later while dialling fails, and at last not at all."""
-
-    def __init__(
-        self, interval: float, *, sleep: Callable[[float], Awaitable[object]], monotonic: Callable[[], float]
-    ) -> None:
-        self._interval = interval
-        self._sleep = sleep
-        self._monotonic = monotonic
-        self._spaced_until = 0.0
-        self._decided = asyncio.Event()
-        self._decided.set()
-        self._failures = 0
-        self._held_until = 0.0
-        self._failing_since: float | None = None
-        self._failed_at = 0.0
-
-    @property
-    def left(self) -> float:
-        """Seconds until the next dial may leave; 0.0 when it may at once, infinite while another may be about to."""
-        if not self._decided.is_set():
-            return math.inf
-        return max(0.0, max(self._spaced_until, self._held_until) - self._monotonic())
-
-    async def wait(self) -> None:
-        """Return when the next dial may leave."""
-        while (left := self.left) > 0:
-            await (self._sleep(left) if left < math.inf else self._decided.wait())
-
-    def dialled(self) -> None:
-        """A dial leaves now: the next one waits its interval."""
-        self._spaced_until = self._monotonic() + self._interval
-        self._decided.set()
-
-    def reserve(self) -> Callable[[], None]:
-        """Keep other runs' dials apart from one that may be about to leave; what is returned says that it does not."""
-        if self._interval > 0:
-            self._decided.clear()
-        return self._decided.set
-
-    def answered(self) -> None:
-        """Whoever places calls is there: a call was placed, or refused for a reason that only they can name."""
-        self._failures = 0
-        self._failing_since = None
-
-    def hold_off(self, seconds: float) -> None:
-        """Nobody is to be dialled for so many seconds, 62 at most, because whoever places calls asked for that."""
-        self._held_until = max(self._held_until, self._monotonic() + min(seconds, LONGEST_ASKED))
-
-    def failed(self) -> None:
-        """A call could not be placed, for nobody was there: wait longer with every failure in a row.
-
-        Requests that were in flight together and failed together are one failure.
-        """
-        now = self._failed_at = self._monotonic()
-        if self._failing_since is None:
-            self._failing_since = now
-        if now >= self._held_until:
-            self._failures += 1
-        self.hold_off(min(LONGEST_HOLD_OFF, 2.0 ** (self._failures - 1)))
-
-    def failing_for(self, since: float) -> float:
-        """Seconds from the first to the last failure since anybody answered, as far as they are after this moment."""
-        return 0.0 if self._failing_since is None else max(0.0, self._failed_at - max(since, self._failing_since))
-
-    @contextmanager
-    def patience(
-        self,
-        seconds: float,
-        since: float,
-        on_the_line: Callable[[], int],
-        changed: asyncio.Event,
-        give_up: Callable[[], object],
-    ) -> Iterator[None]:
-        """Give up if whoever waits meanwhile waits so long, or has failed so long, while nobody is on the line.
-
-        Only failures since that moment count; `changed` is set when somebody may have left the line.
-        """
-        if self.failing_for(since) >= seconds and not on_the_line():
-            give_up()
-        giving_up = asyncio.ensure_future(self._give_up_in(seconds, on_the_line, changed, give_up))
-        try:
-            yield
-        finally:
-            giving_up.cancel()
-
-    async def _give_up_in(
-        self, seconds: float, on_the_line: Callable[[], int], changed: asyncio.Event, give_up: Callable[[], object]
-    ) -> None:
-        await self._sleep(seconds)
-        while on_the_line():  # that a call has ended is told by whoever is back, so time counts anew from there
-            changed.clear()
-            await changed.wait()
-            if not on_the_line():
-                await self._sleep(seconds)
-        give_up()
 
 
 def _now() -> float:

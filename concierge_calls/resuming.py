@@ -37,7 +37,7 @@ async def continued(
         journal = opened[0] if opened else None
         if run_id is not None and journal is None:
             raise no_such_run(run_id)
-        numbers = _read(again, load().region) if again else []
+        numbers = _e164(again, load().region) if again else []
         record = None if journal is None else await _opened(journal, run_id, numbers)
         if journal is None or record is None:
             if run_id is None:
@@ -51,8 +51,7 @@ async def continued(
                 return
             settings, allow_redial = settings_of(journal, record.id)
             order = Order(rows=(), source=known.run.source, allow_redial=allow_redial, hang_up=hang_up)
-            run = Run(journal, record, settings, order, begun=True)
-            run.ways.routes = (Route(known.run.via),)
+            run = Run(journal, record, settings, order, begun=True, routes=(Route(known.run.via),))
             run.again = await _in_doubt(journal, record, numbers)
             run.dials = run.dials and (run_id is not None or not is_old(known))
             yield run
@@ -74,9 +73,7 @@ async def continued_in(journal: Journal, run_id: str, exchange: Exchange) -> Asy
     order = Order(rows=(), source=known.source, allow_redial=allow_redial, simulate=exchange.simulate)
     record = await journal.open_run(run_id)
     try:
-        run = Run(journal, record, settings, order, begun=True, exchange=exchange)
-        run.ways.routes = (Route(known.via),)
-        yield run
+        yield Run(journal, record, settings, order, begun=True, routes=(Route(known.via),), exchange=exchange)
     finally:
         record.close()
 
@@ -150,7 +147,7 @@ def _has_work(journal: Journal, known: RunResult) -> bool:
     return not known.run.finished or bool(known.stats.uncertain) or journal.owes_document(known.run.id)
 
 
-def _read(phones: Iterable[str], region: str) -> list[str]:
+def _e164(phones: Iterable[str], region: str) -> list[str]:
     from concierge_calls.phone import parse
 
     return list(dict.fromkeys(parse(phone, region).e164 for phone in phones))

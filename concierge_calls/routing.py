@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from concierge_calls.errors import KestraRefused, RunRefused, UsageError
 
 if TYPE_CHECKING:
-    from concierge_calls.kestra.handing import Terms
     from concierge_calls.kestra.server import Ready
     from concierge_calls.settings.loading import Settings
     from concierge_calls.vapi.backend import VapiBackend
     from concierge_calls.vapi.client import VapiClient
 
-FORBIDDEN = (401, 403)
 SIMULATED_SPEED = 30.0
 SIMULATED_NUMBER = "00000000-0000-4000-8000-000000000555"
 
@@ -70,27 +67,10 @@ async def kestra(settings: Settings, *, rows: int) -> AsyncIterator[Ready]:
         try:
             server = await ready(client, FlowKind(settings.kestra_flow), size, runner)
         except KestraRefused as error:
-            if error.status in FORBIDDEN:
+            if error.is_about_credentials:
                 raise RunRefused(f"{error.message} Nobody was dialled.") from error
             raise
         yield server
-
-
-def terms(settings: Settings, *, allow_redial: bool, redial_after: datetime | None) -> Terms:
-    """Return what a run keeps to that is handed over, and what each child is told."""
-    from concierge_calls.kestra.handing import Terms
-    from concierge_calls.kestra.order import Options
-
-    options = Options(
-        call_timeout=settings.call_timeout,
-        analysis_timeout=settings.analysis_timeout,
-        start_interval=settings.start_interval,
-        record=settings.record,
-        allow_redial=allow_redial,
-        assistant_id=settings.assistant_id,
-        phone_number_id=settings.phone_number_id,
-    )
-    return Terms(limit=settings.max_concurrent, options=options, redial_after=redial_after)
 
 
 @asynccontextmanager

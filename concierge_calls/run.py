@@ -28,6 +28,7 @@ from concierge_calls.models import (
     RunResult,
 )
 from concierge_calls.observers import Observer, OnError, harmless
+from concierge_calls.routing import Route
 from concierge_calls.stopping import Worker
 from concierge_calls.ways import Ways
 
@@ -59,11 +60,12 @@ class Run:
         order: Order,
         *,
         begun: bool = False,
+        routes: Sequence[Route] = (Route.DIRECT,),
         exchange: Exchange | None = None,
     ) -> None:
         """Take a run whose record is held; `begun` when an earlier process has begun it.
 
-        What it shares with other runs is on the `exchange`.
+        It goes by the first of the `routes` that can be taken. What it shares with other runs is on the `exchange`.
         """
         self.begun = begun  # no longer a draft
         self._stopped, self._hang_up = journal.stopped_for_good(record.id)  # and whoever did may want the calls ended
@@ -74,7 +76,7 @@ class Run:
         self._record = record
         self.settings = settings
         self._order = order
-        self.ways = Ways(record, settings, order, None if exchange is None else exchange.part(settings))
+        self.ways = Ways(record, settings, order, routes, None if exchange is None else exchange.part(settings))
         self._caller: Worker | None = None
 
     @property
@@ -207,7 +209,7 @@ class Run:
 
     async def _handed_over(self) -> list[Attempt]:
         handovers = self._record.handovers
-        return [each for handover in await handovers.open() for each in await handovers.attempts(handover)]
+        return [each for handover in await handovers.still_open() for each in await handovers.attempts(handover)]
 
     def _asks_anybody(self) -> bool:
         stats = self.result().stats

@@ -21,7 +21,7 @@ from concierge_calls.routing import Route
 from concierge_calls.stopping import Worker
 
 if TYPE_CHECKING:
-    from concierge_calls.kestra.runner import KestraRunner
+    from concierge_calls.kestra.handing import Terms
     from concierge_calls.kestra.server import Ready
     from concierge_calls.settings.loading import Settings
     from concierge_calls.vapi.backend import VapiBackend
@@ -30,9 +30,16 @@ if TYPE_CHECKING:
 class Ways:
     """What one run goes by: a Kestra, Vapi itself, or the one and for what does not come home the other."""
 
-    def __init__(self, record: RunRecord, settings: Settings, order: Order, exchange: Exchange | None = None) -> None:
-        """Go directly, unless other routes are set; on an `exchange` it shares the way with other runs."""
-        self.routes: Sequence[Route] = (Route.DIRECT,)  # the first that can be taken
+    def __init__(
+        self,
+        record: RunRecord,
+        settings: Settings,
+        order: Order,
+        routes: Sequence[Route],
+        exchange: Exchange | None = None,
+    ) -> None:
+        """Take the first of the `routes` that can be taken; on an `exchange` the way to Vapi is shared with others."""
+        self.routes = routes
         self.around: Callable[[VapiBackend], Backend] = lambda vapi: vapi  # for what must be looked at before a dial
         self.server: Ready | None = None  # the Kestra that takes the run
         self.identity: Identity | None = None  # who calls, once that is known
@@ -45,7 +52,7 @@ class Ways:
         self._directly: Backend | None = None  # what is dialled by from here, once there is a key
 
     def __repr__(self) -> str:
-        return f"<Ways {'or '.join(self.routes)}, {self.server!r}>"
+        return f"<Ways {' or '.join(self.routes)}, {self.server!r}>"
 
     @property
     def are_open(self) -> bool:
@@ -97,7 +104,22 @@ class Ways:
         caller = partial(self._caller, observer, on_error, look)
         if self.server is None:
             return caller(Route.KESTRA not in self.routes)
-        return self._runner(self.server, caller, observer, on_error, look, dials, again)
+        from concierge_calls.kestra.runner import KestraRunner
+
+        has_key = self._vapi is not None
+        return KestraRunner(
+            self._record,
+            self.server,
+            self._terms(),
+            observer=observer,
+            on_error=on_error,
+            caller=caller if has_key else None,
+            look=look if has_key else None,
+            dials=dials,
+            again=again,
+            may_go_directly=Route.DIRECT in self.routes,
+            poll=self._settings.poll_interval,
+        )
 
     def _caller(self, observer: Observer, on_error: OnError | None, look: LookAt, directly: bool) -> Caller:
         backend = self._directly if directly else self.backend
@@ -110,36 +132,21 @@ class Ways:
         pace = None if shared is None else shared.pace
         return Caller(self._record, backend, lines, rules, observer=observer, on_error=on_error, look=look, pace=pace)
 
-    def _runner(
-        self,
-        server: Ready,
-        caller: Callable[[bool], Caller],
-        observer: Observer,
-        on_error: OnError | None,
-        look: LookAt,
-        dials: bool,
-        again: bool,
-    ) -> KestraRunner:
-        from concierge_calls.kestra.runner import KestraRunner
+    def _terms(self) -> Terms:
+        from concierge_calls.kestra.handing import Terms
+        from concierge_calls.kestra.inputs import Options
 
-        has_key = self._vapi is not None
-        return KestraRunner(
-            self._record,
-            server,
-            routing.terms(
-                self._settings,
-                allow_redial=self._order.allow_redial,
-                redial_after=self._order.redial_after(self._settings),
-            ),
-            observer=observer,
-            on_error=on_error,
-            caller=caller if has_key else None,
-            look=look if has_key else None,
-            dials=dials,
-            again=again,
-            may_go_directly=Route.DIRECT in self.routes,
-            poll=self._settings.poll_interval,
+        settings, order = self._settings, self._order
+        options = Options(
+            call_timeout=settings.call_timeout,
+            analysis_timeout=settings.analysis_timeout,
+            start_interval=settings.start_interval,
+            record=settings.record,
+            allow_redial=order.allow_redial,
+            assistant_id=settings.assistant_id,
+            phone_number_id=settings.phone_number_id,
         )
+        return Terms(limit=settings.max_concurrent, options=options, redial_after=order.redial_after(settings))
 
     def _rules(self) -> Rules:
         simulate = self._order.simulate

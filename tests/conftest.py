@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.environment import OURS
+
 # A machine that is busy with other things is slow, which is no fault of what is tested.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
@@ -17,8 +19,6 @@ settings.load_profile("ours")
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.SIG_DFL)
-
-OURS = ("VAPI_", "CONCIERGE_", "KESTRA_")
 
 
 @pytest.fixture(autouse=True)

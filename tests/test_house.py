@@ -71,3 +71,13 @@ def test_the_contributing_page_names_every_module_at_the_top_of_the_package() ->
     }
     vapi = {path.name for path in (ROOT / "concierge_calls" / "vapi").glob("*.py")} - {"__init__.py"}
     assert {name for name in names | vapi if f"  {name} " not in page} == set()
+
+
+@pytest.mark.parametrize("package", ["journal", "kestra"])
+def test_the_contributing_page_names_every_module_of_the_packages_that_are_hard_to_find_ones_way_in(
+    package: str,
+) -> None:
+    page = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
+    drawn = re.split(r"\n  (?=\w)", page[page.index(f"  {package}/ ") :])[0]
+    modules = {path.name for path in (ROOT / "concierge_calls" / package).glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"\w+\.py", drawn)) >= modules

@@ -37,8 +37,8 @@ class Handover:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver:
-    """One page of rows: those that are handed over, those that a guard held back, the dead runs others wait for."""
+class ClaimedPage:
+    """One page of rows: those that were claimed, those that a guard held back, the dead runs others wait for."""
 
     attempts: list[Attempt]
     skipped: list[tuple[HistoryRow, CallRequest, Reason]] = field(repr=False)
@@ -58,9 +58,9 @@ class Handovers:
     def __repr__(self) -> str:
         return f"<Handovers of {self._run_id}>"
 
-    async def open(self) -> list[Handover]:
+    async def still_open(self) -> list[Handover]:
         """Those of which something may still come, oldest first."""
-        return await self._writer.write(partial(_open, run_id=self._run_id))
+        return await self._writer.write(partial(_still_open, run_id=self._run_id))
 
     async def begin(self, *, namespace: str, flow_id: str, revision: int, allowed: float) -> Handover:
         """Begin one, of which nothing has left yet."""
@@ -75,7 +75,7 @@ class Handovers:
         at: datetime,
         redial_after: datetime | None,
         is_doubted: Callable[[str], bool],
-    ) -> HandedOver:
+    ) -> ClaimedPage:
         """Claim the next rows that wait, behind this index, as `RunRecord.claim` does; nobody is told that they dial.
 
         `at` is the time in the backend's clock.
@@ -148,7 +148,7 @@ class Handovers:
         return await self._writer.write(partial(move, attempt=attempt, now=self._clock.now(), **facts))
 
 
-def _open(db: sqlite3.Connection, run_id: str) -> list[Handover]:
+def _still_open(db: sqlite3.Connection, run_id: str) -> list[Handover]:
     sql = "SELECT * FROM handovers WHERE run_id = ? AND closed_at IS NULL ORDER BY id"
     return [_load(row) for row in db.execute(sql, (run_id,)).fetchall()]
 
@@ -176,7 +176,7 @@ def _claim(
     at: datetime,
     now: datetime,
     guard: guards.Guard,
-) -> HandedOver:
+) -> ClaimedPage:
     attempts: list[Attempt] = []
     skipped: list[tuple[HistoryRow, CallRequest, Reason]] = []
     unsure, last = set[str](), None
@@ -192,7 +192,7 @@ def _claim(
             skipped.append((transitions.skip(db, run_id, asked, held_back, now), asked, held_back))
         else:
             unsure.add(held_back)
-    return HandedOver(attempts, skipped, unsure, last)
+    return ClaimedPage(attempts, skipped, unsure, last)
 
 
 def _hand_over(

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from concierge_calls.kestra.client import KestraClient
 from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.flow import SERVERS, Runner, filled, runner_lines
-from concierge_calls.kestra.schemas import Execution, LogLine
+from concierge_calls.kestra.schemas import Execution, LogLine, as_list
 
 FLOW_ID: Final = "concierge_check"
 LABEL: Final = "check"
@@ -41,10 +41,6 @@ class OwnCheck(BaseModel):
     sentence: str
 
 
-def _listed(value: object) -> object:
-    return value if isinstance(value, list) else []
-
-
 class Said(BaseModel):
     """What a child said of the worker that it ran on; all of it other people's text."""
 
@@ -55,7 +51,7 @@ class Said(BaseModel):
     folder: str = ""
     marker: str = ""
     fault: str = ""
-    checks: Annotated[list[OwnCheck], BeforeValidator(_listed)] = Field(default_factory=list)
+    checks: Annotated[list[OwnCheck], BeforeValidator(as_list)] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ from concierge_calls.errors import ConciergeError, NobodyDialled, UsageError
 from concierge_calls.kestra import item
 from concierge_calls.kestra.answer import Answer, answer, nobody, reason_of, unknown
 from concierge_calls.kestra.item import Part
-from concierge_calls.kestra.marked import MarkedBackend, Searched
+from concierge_calls.kestra.marked import MarkedBackend
 from concierge_calls.kestra.markers import Markers
+from concierge_calls.kestra.searched import Searched
 from concierge_calls.kestra.sweeping import sweep
 from concierge_calls.models import Reason
 from concierge_calls.plain import one_line
@@ -118,7 +119,7 @@ class Child:
             wait = _first_wait(part, settings, path)
             await self._until_told(self._begin(part, settings, path, wait), bound(part, settings, wait))
         except NobodyDialled:
-            reason = None  # it had to end; whoever is started next calls them
+            pass  # it had to end; whoever is started next calls them
         except ConciergeError as error:
             reason = reason_of(error)
         except Exception:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from concierge_calls.errors import KestraNotStarted, KestraRefused, KestraUnreachable
-from concierge_calls.kestra.connection import Connection, Parts
+from concierge_calls.kestra.connection import Connection, form
 from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.schemas import (
     LEVELS,
@@ -166,7 +166,7 @@ class KestraClient:
         what = f"the start of the flow {flow_id}"
         path = f"{dialect.root(self._tenant)}/executions/{_part(self.namespace)}/{_part(flow_id)}"
         params = [*(("labels", f"{key}:{value}") for key, value in labels.items()), ("revision", str(revision))]
-        body = await self._connection.send_once(what, path, params=params, parts=_form(inputs, files))
+        body = await self._connection.send_once(what, path, params=params, form=form(inputs, files))
         try:
             return parsed(Started, body).id
         except ValueError as error:
@@ -290,11 +290,3 @@ async def _if_known(asking: Awaitable[bytes]) -> bytes | None:
 
 def _part(name: str) -> str:
     return quote(name, safe="")
-
-
-def _form(inputs: Mapping[str, str], files: Mapping[str, bytes]) -> Parts:
-    # A part without a file name is a value, one with a file name a file.
-    return [
-        *((name, (None, value.encode())) for name, value in inputs.items()),
-        *((name, (name, content)) for name, content in files.items()),
-    ]

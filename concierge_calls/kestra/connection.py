@@ -24,7 +24,7 @@ _LOST: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 _NEVER_LEFT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
-Parts = Sequence[tuple[str, tuple[str | None, bytes]]]
+Form = Sequence[tuple[str, tuple[str | None, bytes]]]  # a part for each input
 
 
 class Connection:
@@ -104,13 +104,13 @@ class Connection:
             await self._sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def send_once(self, what: str, path: str, *, params: Params, parts: Parts) -> bytes:
+    async def send_once(self, what: str, path: str, *, params: Params, form: Form) -> bytes:
         """Post a form once, whatever becomes of its reply, and return the reply's body.
 
         Raises KestraNotStarted when it certainly did nothing, else KestraInDoubt.
         """
         wire = _Wire()
-        request = self._request("POST", path, params=params, files=parts or None, extensions={"trace": wire})
+        request = self._request("POST", path, params=params, files=form or None, extensions={"trace": wire})
         try:
             async with asyncio.timeout(LONGEST_TRY):
                 response = await self._http.send(request)
@@ -166,6 +166,14 @@ def authorization(username: str | None, password: str | None, api_token: str | N
             " copy both once more."
         )
     return "basic", f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode('ascii')}"
+
+
+def form(inputs: Mapping[str, str], files: Mapping[str, bytes]) -> Form:
+    """Return the form by which an execution is started: a part for each input, a named one for a file."""
+    return [
+        *((name, (None, value.encode())) for name, value in inputs.items()),
+        *((name, (name, content)) for name, content in files.items()),
+    ]
 
 
 class _Wire:

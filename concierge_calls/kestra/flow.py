@@ -13,10 +13,10 @@ from enum import StrEnum
 from importlib import resources
 from typing import Final
 
+from concierge_calls.backend import ENDING, RINGING
 from concierge_calls.errors import KestraRefused, SettingsError
 from concierge_calls.kestra.dialect import Dialect
 
-_BETWEEN: Final = 90  # seconds: a phone rings for 60, and a call is given 30 to end
 _NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _MEMORY: Final = re.compile(r"([1-9]\d*)\s?(?:([kKmMgG])[bB]?)?")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][\w.:/@-]*")
@@ -124,7 +124,7 @@ def backstop(rows_in_slice: int, call_timeout: float, analysis_timeout: float) -
 
     The child bounds itself well before.
     """
-    return math.ceil(2 * rows_in_slice * (call_timeout + _BETWEEN + analysis_timeout))
+    return math.ceil(2 * rows_in_slice * (RINGING + call_timeout + ENDING + analysis_timeout))
 
 
 def filled(name: str, values: Mapping[str, str]) -> str:

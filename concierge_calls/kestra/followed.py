@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from concierge_calls.kestra.schemas import Execution, TaskRun
+from concierge_calls.kestra.schemas import Execution, TaskRun, as_list
 
 TASK: Final = "call"
 LOOP: Final = "each"
@@ -18,7 +18,7 @@ Rows = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class Brought:
     """What one child brought back: the results that it printed, and where the file with everything is."""
 
     results: object = field(repr=False)
@@ -34,7 +34,7 @@ class Seen:
     `begun` has the rows of all children that were ever begun; None where it cannot be told for certain.
     """
 
-    children: tuple[Child, ...] = ()
+    children: tuple[Brought, ...] = ()
     running: tuple[int, ...] = ()
     at_work: int = 0
     begun: frozenset[int] | None = None
@@ -67,23 +67,23 @@ def loop(execution: Execution, outputs: Mapping[str, Any], iterations: int | Non
 
     `iterations` is how many there are, once the execution is over and a search has had time to know all of them.
     """
-    listed = [each for each in _list(outputs.get("outputs")) if isinstance(each, Mapping)]
+    listed = [each for each in as_list(outputs.get("outputs")) if isinstance(each, Mapping)]
     children = (each.get("outputs") for each in listed)
     at_work = _number(outputs.get("runningIterations"))
     ended = outputs.get("terminatedIterations")
     counted = at_work + (sum(map(_number, ended.values())) if isinstance(ended, Mapping) else _number(ended))
     total = None if iterations is None else max(iterations, counted)
     return Seen(
-        tuple(Child(each.get("results"), _text(each.get("file"))) for each in children if isinstance(each, Mapping)),
+        tuple(Brought(each.get("results"), _text(each.get("file"))) for each in children if isinstance(each, Mapping)),
         at_work=0 if execution.is_over else at_work,
         begun=_begun(execution.task_runs, [_rows(_value(each)) for each in listed], total),
     )
 
 
-def in_outputs(outputs: Mapping[str, Any]) -> Iterator[Child]:
+def in_outputs(outputs: Mapping[str, Any]) -> Iterator[Brought]:
     """Return what the flow's own outputs tell of its children: their results, and each one's file."""
-    yield Child(outputs.get("call_results"))
-    yield from (Child(None, uri) for each in _list(outputs.get("call_files")) if (uri := _text(each)))
+    yield Brought(outputs.get("call_results"))
+    yield from (Brought(None, uri) for each in as_list(outputs.get("call_files")) if (uri := _text(each)))
 
 
 def _begun(runs: Collection[TaskRun], listed: list[Rows], total: int | None) -> frozenset[int] | None:
@@ -93,11 +93,11 @@ def _begun(runs: Collection[TaskRun], listed: list[Rows], total: int | None) -> 
     return _all_of(listed) if total is not None and len(listed) == total > 0 else None
 
 
-def _children(outputs: Iterable[Mapping[str, Any] | None]) -> Iterator[Child]:
+def _children(outputs: Iterable[Mapping[str, Any] | None]) -> Iterator[Brought]:
     for each in outputs:
         variables, files = (each or {}).get("vars"), (each or {}).get("outputFiles")
         if isinstance(variables, Mapping) and "results" in variables:
-            yield Child(variables["results"], _text(files.get(FILE)) if isinstance(files, Mapping) else None)
+            yield Brought(variables["results"], _text(files.get(FILE)) if isinstance(files, Mapping) else None)
 
 
 def _rows(item: str | None) -> Rows:
@@ -116,10 +116,6 @@ def _all_of(rows: Collection[Rows]) -> frozenset[int] | None:
 def _value(listed: Mapping[str, Any]) -> str | None:
     item = listed.get("item")
     return _text(item.get("value")) if isinstance(item, Mapping) else None
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _text(value: object) -> str | None:

@@ -1,38 +1,31 @@
-"""Follows one execution to its end: what its children tell comes home, and it is ended when that is asked or due."""
+"""Follows one execution to its end: what it shows is gathered, and it is ended when that is asked or due."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
 from concierge_calls.errors import KestraError, KestraRefused, KestraUnreachable
-from concierge_calls.journal import Attempt, Handover, RunRecord
-from concierge_calls.kestra import followed, results
+from concierge_calls.journal import Handover, RunRecord
+from concierge_calls.kestra import followed
 from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.flow import FlowKind
-from concierge_calls.kestra.followed import Child, Seen
-from concierge_calls.kestra.home import NEVER_BEGUN, Home
-from concierge_calls.kestra.results import OPEN, Result, Step
+from concierge_calls.kestra.followed import Seen
+from concierge_calls.kestra.gathering import Gathering
 from concierge_calls.kestra.schemas import Execution
 from concierge_calls.kestra.server import Ready
-from concierge_calls.models import CallState, Reason
-from concierge_calls.plain import count, shown
+from concierge_calls.models import Reason
+from concierge_calls.plain import shown
 from concierge_calls.stopping import Stopping
 
 LATEST_WORD: Final = 10.0  # seconds in which children that were told to stop have told what they know
 LAG: Final = 1.0  # seconds until a search knows all that there is
 LOST_AFTER: Final = 300.0  # seconds in which one that was killed is over, and a kill that is due goes through
 LAST_LOOKS: Final = 4  # after the kill of one that is left; half a second apart
-FORBIDDEN: Final = frozenset({401, 403})
-
-UNSAID: Final = (
-    "What was said in {calls} did not come home from Kestra, since the file with it is gone; how they ended did. It is"
-    " in the journal of the worker, and Vapi shows it by the call's id."
-)
 
 log = logging.getLogger(__name__)
 
@@ -45,41 +38,35 @@ class Following:
         record: RunRecord,
         ready: Ready,
         handover: Handover,
-        home: Home,
+        gathering: Gathering,
         stopping: Stopping,
         *,
-        asks_vapi: bool,
         poll: float,
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
-        """Follow what was handed over so, whose execution is known; `poll` is the seconds between two looks.
+        """Follow what was handed over so, whose execution is known, and have what its children tell gathered.
 
-        `asks_vapi` says that whoever comes next can ask Vapi for what is not told here.
+        `poll` is the seconds between two looks.
         """
         self._record = record
         self._ready = ready
         self._handover = handover
-        self._home = home
+        self._gathering = gathering
         self._stopping = stopping
-        self._asks_vapi = asks_vapi
         self._poll = poll
         self._sleep = sleep
-        self._attempts: dict[int, Attempt] = {}  # by row: those whose results are not home
-        self._begun: set[int] = set()  # rows that were told as being dialled
         self._kinds = {kind.flow_id: kind for kind in FlowKind}
-        self._gone: set[str] = set()  # files that are no longer there
         self._until = 0.0  # when it is to be killed, in the loop's time: this machine's clock may be set meanwhile
         self._to_be_killed = False
         self._killed_at: float | None = None
         self._cannot_be_killed = False  # as far as was told
         self._leaving = False
         self._is_silent = False
-        self._unsaid = 0  # calls that came home without what was said in them
         self._changed = asyncio.Event()
         self.at_work = 0  # calls that may be on the line, as far as that is shown
 
     def __repr__(self) -> str:
-        return f"<Following of {self._id}, {len(self._attempts)} not home>"
+        return f"<Following of {self._id}, {self._gathering!r}>"
 
     @property
     def _id(self) -> str:
@@ -106,7 +93,7 @@ class Following:
         Rows of children that certainly never began wait again; of what else is not home nothing is known. Raises
         JournalError.
         """
-        self._attempts = {each.index: each for each in await self._record.handovers.attempts(self._handover)}
+        await self._gathering.begin()
         self._until = _now() + max(0.0, self._left())
         is_over: bool | None = None
         while not self._leaving and is_over is None:
@@ -148,9 +135,9 @@ class Following:
 
     def _refused(self, error: KestraRefused) -> bool:
         log.warning(error.message)
-        if error.status in FORBIDDEN:  # the calls go on, and a resume brings them home
+        if error.is_about_credentials:  # the calls go on, and a resume brings them home
             self._stopping.refuse(Reason("kestra_refused", error.message))
-        return error.status not in FORBIDDEN
+        return not error.is_about_credentials
 
     def _left(self) -> float:
         posted_at = self._handover.posted_at or datetime.now(UTC)
@@ -172,11 +159,8 @@ class Following:
         seen = await self._seen(execution)
         self._is_silent = False
         self.at_work = seen.at_work
-        await self._bring(seen.children, is_last=False)
-        for row in seen.running:
-            if row in self._attempts and row not in self._begun:
-                self._begun.add(row)
-                await self._home.begun(self._attempts[row])
+        await self._gathering.bring(seen.children)
+        await self._gathering.tell_begun(seen.running)
         return execution
 
     async def _kill(self) -> bool:
@@ -211,7 +195,7 @@ class Following:
     async def _seen(self, execution: Execution, iterations: int | None = None) -> Seen:
         if self._kinds.get(execution.flow_id) is FlowKind.ONE_TASK:
             outputs = await self._ready.client.task_outputs(execution, followed.TASK)
-            return followed.one_task(execution, outputs, self._attempts, self._ready.limit)
+            return followed.one_task(execution, outputs, self._gathering.left, self._ready.limit)
         if self._ready.server.dialect is Dialect.V2:
             outputs = await self._ready.client.task_outputs(execution, followed.LOOP)
             return followed.loop(execution, outputs, iterations)
@@ -220,25 +204,22 @@ class Following:
     async def _bring_last(self, execution: Execution) -> None:
         """Bring home what the flow itself tells, too, and have those wait again who certainly never were dialled."""
         seen = await self._last_seen(execution)
-        await self._bring(seen.children, is_last=False)
-        told = tuple(followed.in_outputs(await self._ready.client.outputs(execution))) if self._attempts else ()
-        await self._bring((*seen.children, *told), is_last=True)
-        never = [each for row, each in self._attempts.items() if seen.begun is not None and row not in seen.begun]
-        for attempt in never:
-            await self._home.put_back(attempt, NEVER_BEGUN)
-        if never and not self.was_killed:
+        await self._gathering.bring(seen.children)
+        told = tuple(followed.in_outputs(await self._ready.client.outputs(execution))) if self._gathering.left else ()
+        await self._gathering.bring((*seen.children, *told), is_last=True)
+        if await self._gathering.put_back_all_but(seen.begun) and not self.was_killed:
             state = shown(execution.state, 20)
             log.warning(f"The execution {self._id} at Kestra ended as {state} before everybody was called.")
-        if self._unsaid:
-            log.warning(UNSAID.format(calls=count(self._unsaid, "call")))
-        if not (self._leaving and self._attempts and seen.begun is None):  # else a resume may be told who never began
+        self._gathering.say_what_is_missing()
+        # Where it is left so early that this cannot be told yet, a resume may be told who never began.
+        if not (self._leaving and self._gathering.left and seen.begun is None):
             await self._record.handovers.close(self._handover)
 
     async def _last_seen(self, execution: Execution) -> Seen:
         seen = await self._seen(execution)
         waited = 0.0
         # Of a Loop what was cut short is listed a moment later, and a search knows it a moment after that.
-        while self._ready.server.dialect is Dialect.V2 and seen.begun is None and self._attempts:
+        while self._ready.server.dialect is Dialect.V2 and seen.begun is None and self._gathering.left:
             await self._sleep(LAG)
             waited += LAG
             iterations = len(await self._ready.client.iterations(execution.id))
@@ -246,50 +227,6 @@ class Following:
             if waited >= LATEST_WORD or self._leaving:
                 break
         return seen
-
-    # What is brought home
-
-    async def _bring(self, children: Iterable[Child], *, is_last: bool) -> None:
-        told: dict[int, Result] = {}
-        for child in children:
-            for result in await self._told(child, is_last):
-                told[result.index] = results.surest(told.get(result.index), result)
-        for row, result in told.items():
-            if row in self._attempts and (is_last or result.step not in OPEN):
-                await self._bring_one(self._attempts[row], result)
-
-    async def _told(self, child: Child, is_last: bool) -> Iterable[Result]:
-        told = {each.index: each for each in results.own(child.results, self._record.id)}
-        if child.file is not None and (self._wants(told.values(), is_last) if told else is_last):
-            told |= {each.index: each for each in await self._in_file(child.file)}
-        return told.values()
-
-    def _wants(self, told: Iterable[Result], is_last: bool) -> bool:
-        return any(each.index in self._attempts and (is_last or each.step not in OPEN) for each in told)
-
-    async def _in_file(self, uri: str) -> list[Result]:
-        if uri in self._gone:
-            return []
-        try:
-            content = await self._ready.client.file(self._id, uri)
-        except KestraRefused as error:
-            if error.status in FORBIDDEN:
-                raise
-            self._gone.add(uri)
-            return []
-        return list(results.in_file(content, self._record.id))
-
-    async def _bring_one(self, attempt: Attempt, result: Result) -> None:
-        if result.step is Step.PUT_BACK and result.reason is not None and result.status != "pending":
-            self._stopping.refuse(result.reason)
-        if result.step is Step.SETTLED and self._asks_vapi and not result.is_whole:
-            left: Attempt | None = await self._home.place(attempt, result)  # Vapi still has what was said
-        else:
-            left = await self._home.bring(attempt, result)
-            self._unsaid += result.step is Step.SETTLED and not result.is_whole and result.started_at is not None
-        self._attempts.pop(attempt.index)
-        if left is not None and left.state is not CallState.UNCERTAIN:
-            self._attempts[attempt.index] = left
 
 
 def _now() -> float:

@@ -12,9 +12,8 @@ from typing import Final
 from concierge_calls.claiming import LookAt
 from concierge_calls.errors import KestraError, KestraInDoubt, KestraNotStarted
 from concierge_calls.journal import Attempt, Handover, RunRecord
-from concierge_calls.kestra import order
 from concierge_calls.kestra.home import Home
-from concierge_calls.kestra.order import Options
+from concierge_calls.kestra.inputs import Options, inputs, items
 from concierge_calls.kestra.server import Ready
 from concierge_calls.models import CallOutcome, CallStatus, Reason
 
@@ -145,15 +144,15 @@ class Handing:
     ) -> Handover | None:
         limit, run_id = self._terms.limit, self._record.id
         asked = [attempt.asked for attempt in attempts]
-        items = order.items(run_id, asked, limit=limit, options=self._terms.options)
-        parts = order.parts(self._ready.kind, self._ready.server.dialect, run_id, items, limit=limit)
+        handed = items(run_id, asked, limit=limit, options=self._terms.options)
+        given = inputs(self._ready.kind, self._ready.server.dialect, run_id, handed, limit=limit)
         handover = await self._record.handovers.posting(handover)
         try:
             execution_id = await self._ready.client.start(
                 handover.flow_id,
                 revision=handover.revision,
-                inputs=parts.inputs,
-                files=parts.files,
+                inputs=given.texts,
+                files=given.files,
                 labels={"run": run_id, LABEL: handover.label},
             )
         except KestraNotStarted:

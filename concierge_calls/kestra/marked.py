@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any
 
-from concierge_calls.backend import Backend, Identity, Placed, Progress, Sighting, Stage, Turn, Verdict
+from concierge_calls.backend import Placed, Progress, Sighting, Stage, Turn
 from concierge_calls.dialer import LOOK_BACK
 from concierge_calls.errors import (
     AccountRefused,
@@ -23,25 +22,14 @@ from concierge_calls.errors import (
     ReadRefused,
 )
 from concierge_calls.kestra.markers import Markers
-from concierge_calls.models import CallMethod, CallRequest
+from concierge_calls.kestra.searched import NEVER_DIALLED, BackendBefore, Searched, first_day, never_dialled, row_of
+from concierge_calls.models import CallRequest
 
-UNDATED = timedelta(hours=24)  # how far back calls are looked for where a run's id does not tell its day
-LONGEST_AGO = timedelta(days=30)
-NEVER_DIALLED = frozenset({Verdict.NO_LINE, Verdict.START_FAILED, Verdict.WITHDRAWN, Verdict.ACCOUNT})
-
-_DATED = re.compile(r"(\d{8})-")
 _MARKED = (
     "An earlier start of this task was about to dial this number, and Vapi shows no call of it: the phone may have"
     " rung, so it is not dialled again."
 )
 _ENDING = "The task has to end, so this number is not dialled by it; nobody's phone rang."
-
-
-class Searched(Backend, Protocol):
-    """A backend that also finds calls by how their keys begin."""
-
-    async def find_all(self, beginning: str, since: datetime) -> Mapping[str, Placed]:
-        """Look once for all calls since then whose key begins so. Raises ReadFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +40,7 @@ class _Found:
     never_dialled: bool
 
 
-class MarkedBackend:
+class MarkedBackend(BackendBefore):
     """Keeps the sentences of `Backend` over another one, and before each dial marks it and looks for an earlier one.
 
     A call of the row that is found is followed. One that was marked before and is not found is in doubt.
@@ -65,7 +53,7 @@ class MarkedBackend:
 
         Once it `ends`, nobody more is dialled.
         """
-        self._backend = backend
+        super().__init__(backend)
         self._markers = markers
         self._run_id = run_id
         self._numbers = numbers
@@ -76,35 +64,6 @@ class MarkedBackend:
 
     def __repr__(self) -> str:
         return f"<MarkedBackend of run {self._run_id} over {self._backend!r}>"
-
-    @property
-    def method(self) -> CallMethod:
-        """The other backend's."""
-        return self._backend.method
-
-    def now(self) -> datetime:
-        """The time in the other backend's clock."""
-        return self._backend.now()
-
-    def latest_end(self, created_at: datetime, *, known: bool = True) -> datetime:
-        """As the other backend says."""
-        return self._backend.latest_end(created_at, known=known)
-
-    def latest_analysis(self, ended_at: datetime) -> datetime:
-        """As the other backend says."""
-        return self._backend.latest_analysis(ended_at)
-
-    def open(self) -> AbstractAsyncContextManager[None]:
-        """Run whatever the other backend needs for following."""
-        return self._backend.open()
-
-    async def check(self) -> Identity:
-        """Ask the other backend; raises what that raises."""
-        return await self._backend.check()
-
-    async def turn(self) -> Turn:
-        """Wait for the other backend's turn."""
-        return await self._backend.turn()
 
     async def place(self, request: CallRequest, key: str, turn: Turn) -> Placed:
         """Mark the attempt, look for a call of its row, and place one only where there is neither a mark nor a call."""
@@ -127,14 +86,6 @@ class MarkedBackend:
             if isinstance(told, Progress) and told.stage is Stage.ENDED and told.verdict in NEVER_DIALLED:
                 await self._forget(placed)
             yield told
-
-    def hang_up(self, call_id: str) -> None:
-        """Have the other backend end the call."""
-        self._backend.hang_up(call_id)
-
-    def withdraw(self) -> Collection[str]:
-        """Have the other backend take back what waits for a line."""
-        return self._backend.withdraw()
 
     async def _earlier_call(self, key: str) -> Placed | None:
         others = await self._mark(key)
@@ -166,10 +117,10 @@ class MarkedBackend:
         """Mark this attempt and return what was marked of its row before; itself, if it was."""
         try:
             is_new = await asyncio.to_thread(self._markers.put, key)
-            others = await asyncio.to_thread(self._markers.beginning, _row(key))
+            others = await asyncio.to_thread(self._markers.beginning, row_of(key))
         except JournalError as error:
             raise AccountRefused(error.message, "not_marked") from error
-        return frozenset(each for each in others if _row(each) == _row(key)) - ({key} if is_new else set())
+        return frozenset(each for each in others if row_of(each) == row_of(key)) - ({key} if is_new else set())
 
     def _unseen(self, key: str, others: frozenset[str], error: ReadFailed) -> PlacementError:
         if others:
@@ -205,7 +156,7 @@ class MarkedBackend:
     async def _look(self, since: datetime) -> None:
         began = self.now()
         for key, placed in (await self._backend.find_all(f"{self._run_id}-", since)).items():
-            never = placed.over is not None and placed.over.verdict in NEVER_DIALLED
+            never = never_dialled(placed)
             known = self._found.get(key)
             self._keys[placed.call_id] = key
             if known is None or not known.never_dialled:
@@ -217,22 +168,7 @@ class MarkedBackend:
         """Return the call of this attempt, or of another one of its row by which somebody may have been rung."""
         if key in self._found:
             return self._found[key].placed
-        rang = (call.placed for each, call in self._found.items() if _row(each) == _row(key) and not call.never_dialled)
+        rang = (
+            call.placed for each, call in self._found.items() if row_of(each) == row_of(key) and not call.never_dialled
+        )
         return next(rang, None)
-
-
-def first_day(run_id: str, now: datetime) -> datetime:
-    """Return since when at the earliest there can be calls of the run: its id begins with the day, if it is ours."""
-    earliest = now - UNDATED
-    if found := _DATED.match(run_id):
-        try:
-            day = datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC)
-        except ValueError:
-            return earliest
-        earliest = min(earliest, day - timedelta(hours=1))  # the clock that named it may be off
-    return max(earliest, now - LONGEST_AGO)
-
-
-def _row(key: str) -> str:
-    """Return how the keys of all attempts of this one's row begin."""
-    return key.rpartition("-")[0] + "-"

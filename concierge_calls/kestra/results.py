@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from concierge_calls.journal import OnTheLine
+from concierge_calls.kestra.schemas import as_list
 from concierge_calls.models import Analysis, AnalysisStatus, CallOutcome, CallStatus, Message, Reason
 
 UNKNOWN: Final = Reason("not_told", "The task told no more of this call; see the worker's own journal.")
@@ -66,10 +67,6 @@ class _Message(_Told):
     seconds_from_start: float | None = None
 
 
-def _listed(value: object) -> object:
-    return value if isinstance(value, list) else []
-
-
 class Result(_Told):
     """One provider's result as a child prints it; `transcript` and `messages` stand in its file alone."""
 
@@ -87,7 +84,7 @@ class Result(_Told):
     analysis: _Analysis | None = None  # absent where the line would have been too long
     error: _Reason | None = None
     transcript: str | None = None
-    messages: Annotated[list[_Message], BeforeValidator(_listed)] = Field(default_factory=list)
+    messages: Annotated[list[_Message], BeforeValidator(as_list)] = Field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:
@@ -150,7 +147,7 @@ def surest(known: Result | None, other: Result) -> Result:
 
 def own(entries: object, run_id: str) -> Iterator[Result]:
     """Return the children's own results for this run; what is none, or no result at all, is passed over."""
-    for entry in entries if isinstance(entries, list) else []:
+    for entry in as_list(entries):
         if isinstance(entry, dict):
             try:
                 result = Result.model_validate(entry)

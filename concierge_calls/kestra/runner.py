@@ -13,6 +13,7 @@ from concierge_calls.claiming import LookAt
 from concierge_calls.errors import KestraNotStarted
 from concierge_calls.journal import Attempt, Handover, RunRecord
 from concierge_calls.kestra.following import Following
+from concierge_calls.kestra.gathering import Gathering
 from concierge_calls.kestra.handing import LOST, Handing, Terms
 from concierge_calls.kestra.home import Home
 from concierge_calls.kestra.server import Ready
@@ -161,7 +162,7 @@ class KestraRunner:
             self._work.cancel()
 
     async def _work_off(self) -> None:
-        for handover in await self._record.handovers.open():
+        for handover in await self._record.handovers.still_open():
             if not (self._leaving or self._goes_on):
                 await self._finish(handover)
         if self._leaving or self._goes_on:
@@ -205,15 +206,12 @@ class KestraRunner:
         await self._follow(handover)
 
     async def _follow(self, handover: Handover) -> None:
+        asks_vapi = self._make_caller is not None
+        gathering = Gathering(
+            self._record, self._ready.client, handover, self._home, self._stopping, asks_vapi=asks_vapi
+        )
         self._following = Following(
-            self._record,
-            self._ready,
-            handover,
-            self._home,
-            self._stopping,
-            asks_vapi=self._make_caller is not None,
-            poll=self._poll,
-            sleep=self._sleep,
+            self._record, self._ready, handover, gathering, self._stopping, poll=self._poll, sleep=self._sleep
         )
         try:
             if self._stopping.interrupted:

@@ -94,7 +94,8 @@ def parsed(kind: type[T], body: bytes) -> T:
     return TypeAdapter(kind).validate_python(value)
 
 
-def _list(value: object) -> object:
+def as_list(value: object) -> list[Any]:
+    """Return a list as it is, and an empty one for whatever else stands in its place."""
     return value if isinstance(value, list) else []
 
 
@@ -161,7 +162,7 @@ class Found(_Reply):
     id: str = Field(min_length=1)
     namespace: str = ""
     flow_id: str = ""
-    labels: Annotated[list[Label], BeforeValidator(_list)] = Field(default_factory=list)
+    labels: Annotated[list[Label], BeforeValidator(as_list)] = Field(default_factory=list)
 
     def has(self, label: str, value: str) -> bool:
         """Whether it bears this label."""
@@ -180,7 +181,7 @@ class RawTaskRun(_Reply):
     id: str
     task_id: str
     value: str | None = None
-    attempts: Annotated[list[Any], BeforeValidator(_list)] = Field(default_factory=list)
+    attempts: Annotated[list[Any], BeforeValidator(as_list)] = Field(default_factory=list)
     state: State
     outputs: _Objects = None
 
@@ -194,7 +195,7 @@ class RawExecution(Found):
 
     flow_revision: int
     state: State
-    task_run_list: Annotated[list[RawTaskRun], BeforeValidator(_list)] = Field(default_factory=list)
+    task_run_list: Annotated[list[RawTaskRun], BeforeValidator(as_list)] = Field(default_factory=list)
     outputs: _Objects = None
 
     def execution(self) -> Execution:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from concierge_calls.backend import ENDING, RINGING
 from concierge_calls.errors import KestraRefused
 from concierge_calls.kestra import flow
 from concierge_calls.kestra.client import KestraClient
 from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.faults import missing_type
 from concierge_calls.kestra.flow import FlowKind, Runner
-from concierge_calls.kestra.order import rows_in_slice
+from concierge_calls.kestra.inputs import rows_in_slice
 from concierge_calls.kestra.schemas import Server
 from concierge_calls.plain import shown
 
 SLACK: Final = 900.0  # seconds beside the calls: a queue, a restart, an image to be fetched
-_BETWEEN: Final = 90  # seconds: a phone rings for 60, and a call is given 30 to end
 _SHOWN_AT_ITS_END: Final = (
     "Kestra 2 shows a call only once it is over; until then who is being called counts as not yet called."
 )
@@ -49,7 +49,7 @@ class Size:
         """The seconds after which the whole execution is ended: rounds times the limit of a call, and slack."""
         children = 1 if kind is FlowKind.ONE_TASK else -(-self.rows // self.in_child(kind))
         rounds = -(-children // self.limit) * self.in_child(kind)
-        longest = _BETWEEN + self.call_timeout + self.analysis_timeout
+        longest = RINGING + self.call_timeout + ENDING + self.analysis_timeout
         return rounds * longest + self.rows * self.start_interval + SLACK
 
 

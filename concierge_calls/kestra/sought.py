@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Final
 
-from concierge_calls.backend import Identity, Placed, Progress, Sighting, Turn
-from concierge_calls.kestra.marked import NEVER_DIALLED, Searched, first_day
+from concierge_calls.backend import Placed, Turn
+from concierge_calls.kestra.searched import BackendBefore, Searched, first_day, never_dialled, row_of
 from concierge_calls.models import CallMethod, CallRequest
 
 # A backend is asked by which way calls go, not one call; each call has a task of its own, from its dial to its result.
@@ -19,12 +18,12 @@ _IS_DIALLED_HERE: Final = ContextVar("is_dialled_here", default=False)
 STANDS: Final = 1.0  # seconds in which one look is that of all who look for another row
 
 
-class SoughtBackend:
+class SoughtBackend(BackendBefore):
     """Keeps the sentences of `Backend` over another one, but finds a row's call by any key that its child gave it."""
 
     def __init__(self, backend: Searched, run_id: str) -> None:
         """Look for the calls of this run by `backend`."""
-        self._backend = backend
+        super().__init__(backend)
         self._run_id = run_id
         self._one_at_a_time = asyncio.Lock()
         self._since: datetime | None = None  # the earliest that was asked for
@@ -38,30 +37,6 @@ class SoughtBackend:
     def method(self) -> CallMethod:
         """By Kestra, where who is left to follow was called; directly for a call that was dialled anew from here."""
         return self._backend.method if _IS_DIALLED_HERE.get() else CallMethod.KESTRA
-
-    def now(self) -> datetime:
-        """The time in the other backend's clock."""
-        return self._backend.now()
-
-    def latest_end(self, created_at: datetime, *, known: bool = True) -> datetime:
-        """As the other backend says."""
-        return self._backend.latest_end(created_at, known=known)
-
-    def latest_analysis(self, ended_at: datetime) -> datetime:
-        """As the other backend says."""
-        return self._backend.latest_analysis(ended_at)
-
-    def open(self) -> AbstractAsyncContextManager[None]:
-        """Run whatever the other backend needs for following."""
-        return self._backend.open()
-
-    async def check(self) -> Identity:
-        """Ask the other backend; raises what that raises."""
-        return await self._backend.check()
-
-    async def turn(self) -> Turn:
-        """Wait for the other backend's turn."""
-        return await self._backend.turn()
 
     async def place(self, request: CallRequest, key: str, turn: Turn) -> Placed:
         """Place the call by the other backend."""
@@ -81,33 +56,12 @@ class SoughtBackend:
                 self._since = since if self._since is None else min(since, self._since)
                 self._calls = await self._look(self._since)
                 self._looked_at = asyncio.get_running_loop().time()
-        return {key: self._calls[_row(key)] for key in keys if _row(key) in self._calls}
-
-    def follow(self, placed: Placed) -> AsyncIterator[Progress | Sighting]:
-        """Follow by the other backend."""
-        return self._backend.follow(placed)
+        return {key: self._calls[row_of(key)] for key in keys if row_of(key) in self._calls}
 
     async def _look(self, since: datetime) -> dict[str, Placed]:
         calls: dict[str, Placed] = {}
         for key, placed in (await self._backend.find_all(f"{self._run_id}-", since)).items():
-            row = _row(key)
-            if row not in calls or _never_dialled(calls[row]):
+            row = row_of(key)
+            if row not in calls or never_dialled(calls[row]):
                 calls[row] = placed
         return calls
-
-    def hang_up(self, call_id: str) -> None:
-        """Have the other backend end the call."""
-        self._backend.hang_up(call_id)
-
-    def withdraw(self) -> Collection[str]:
-        """Have the other backend take back what waits for a line."""
-        return self._backend.withdraw()
-
-
-def _row(key: str) -> str:
-    """Return how the keys of all attempts of this one's row begin."""
-    return key.rpartition("-")[0]
-
-
-def _never_dialled(placed: Placed) -> bool:
-    return placed.over is not None and placed.over.verdict in NEVER_DIALLED

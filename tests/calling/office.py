@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from concierge_calls.caller import Caller, PaceAndBrakes
-from concierge_calls.lines import Lines, Pace
+from concierge_calls.lines import Lines
+from concierge_calls.pace import Pace
 from concierge_calls.stopping import Brakes
 from tests.calling.fakes import VirtualLoop
 from tests.calling.rehearsal import Rehearsal

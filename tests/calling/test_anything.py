@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from concierge_calls.backend import Verdict
 from concierge_calls.errors import AccountRefused, ComeBackLater, NumberRefused, PlacementInDoubt
 from concierge_calls.models import CallStatus
-from concierge_calls.stopping import MOST_IN_DOUBT
+from concierge_calls.streaks import MOST_IN_DOUBT
 from tests.calling.fakes import Take
 from tests.calling.rehearsal import Rehearsal, Rehearse
 

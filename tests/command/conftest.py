@@ -20,10 +20,9 @@ from typing import IO, Any
 import pytest
 
 from concierge_calls.simulator import Simulator, SimulatorOptions
+from tests.environment import KEY, NUMBER, at_vapi, without_ours
 
 COMMAND = str(Path(sys.executable).with_name("concierge-calls"))
-KEY = "sk-0123-never-to-be-seen"
-NUMBER = "11111111-1111-4111-8111-111111111111"
 LONGEST = 40.0  # seconds until a command counts as hung; no test waits for it
 
 SIMULATED = (
@@ -214,12 +213,8 @@ class Vapi:
 def vapi(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vapi]:
     """A Vapi many times faster than life, and an environment in which it is the real one."""
     with Simulator(SimulatorOptions(speed=300.0)) as simulator:
-        monkeypatch.setenv("VAPI_API_KEY", KEY)
-        monkeypatch.setenv("VAPI_PHONE_NUMBER_ID", NUMBER)
-        monkeypatch.setenv("VAPI_BASE_URL", simulator.url)
-        monkeypatch.setenv("VAPI_START_INTERVAL", "0")
-        monkeypatch.setenv("VAPI_POLL_INTERVAL", "0.05")
-        monkeypatch.setenv("VAPI_MAX_REQUESTS_PER_MINUTE", "0")
+        for name, value in at_vapi(simulator.url).items():
+            monkeypatch.setenv(name, value)
         yield Vapi(simulator)
 
 
@@ -232,7 +227,7 @@ def out_of_reach(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         port = free.getsockname()[1]
     (folder / "providers.csv").write_text("name,phone,service\nBlue Ridge,(864) 555-0106,plumbing\n")
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("VAPI_", "CONCIERGE_"))},
+        **without_ours(),
         "CONCIERGE_STATE_DIR": str(folder / "state"),
         "VAPI_API_KEY": KEY,
         "VAPI_PHONE_NUMBER_ID": NUMBER,

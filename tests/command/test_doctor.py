@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from concierge_calls.simulator import Simulator, SimulatorOptions
+from tests.environment import KEY
 
-KEY = "sk-0123-never-to-be-seen"
 HERE = {"CONCIERGE_STATE_DIR": "state"}
 NAMES = ["address", "key", "number", "assistant", "lines", "clock", "journal"]
 

@@ -24,7 +24,8 @@ from concierge_calls.models import CallState
 from concierge_calls.simulator import Simulator, SimulatorOptions
 from concierge_calls.underway import Awaited
 from tests.calling.fakes import FakeBackend
-from tests.command.conftest import KEY, LONGEST, NUMBER
+from tests.command.conftest import LONGEST
+from tests.environment import KEY, NUMBER
 
 FIRST = "+18645550100"
 TIME = re.compile(r"\d\d:\d\d:\d\d(?= at the latest)")

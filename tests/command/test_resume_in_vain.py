@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.command.conftest import KEY, NUMBER
 from tests.command.test_resume_in_doubt import DOUBT, OTHER, change, statuses, uncertain, unseen
+from tests.environment import KEY, NUMBER
 
 __all__ = ["change", "uncertain"]
 

@@ -7,7 +7,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
-KEY = "sk-0123-never-to-be-seen"
+from tests.environment import KEY
+
 TALKS = "Reedy River,(864) 555-0110,plumbing"
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from concierge_calls.simulator import Simulator, SimulatorOptions
+from tests.environment import at_vapi, without_ours
 
 COMMAND = str(Path(sys.executable).with_name("concierge-calls"))
 PLANTED = str(Path(__file__).with_name("planted.py"))
@@ -87,8 +88,7 @@ class Sitting:
     @property
     def stands_still(self) -> bool:
         """Whether it has been stopped; told once."""
-        pid, status = os.waitpid(self.process.pid, os.WUNTRACED | os.WNOHANG)
-        return pid == self.process.pid and os.WIFSTOPPED(status)
+        return stands_still(self.process)
 
     def kill(self) -> None:
         """Do what an out-of-memory kill does, and wait until it is done."""
@@ -101,6 +101,12 @@ class Sitting:
             self.kill()
         self._out.close()
         self._err.close()
+
+
+def stands_still(process: subprocess.Popen[Any]) -> bool:
+    """Tell whether a process of ours has been stopped; told once."""
+    pid, status = os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)
+    return pid == process.pid and os.WIFSTOPPED(status)
 
 
 class World:
@@ -122,9 +128,7 @@ class World:
         self.simulator.start()
         rows = (f"Provider {index},{number},plumbing" for index, number in enumerate(self.numbers))
         (self.folder / "providers.csv").write_text("\n".join(("name,phone,service", *rows)) + "\n")
-        ours = ("VAPI_", "CONCIERGE_", "KESTRA_")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        self.environ = kept | self.settings | self._more
+        self.environ = without_ours() | self.settings | self._more
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -136,15 +140,9 @@ class World:
     @property
     def settings(self) -> dict[str, str]:
         """The variables that make the simulator the real Vapi, and leave nothing to wait for but calls."""
-        return {
+        return at_vapi(self.simulator.url, poll=0.1) | {
             "CONCIERGE_STATE_DIR": str(self.folder / "state"),
-            "VAPI_API_KEY": "sk-0123-never-to-be-seen",
-            "VAPI_PHONE_NUMBER_ID": "11111111-1111-4111-8111-111111111111",
-            "VAPI_BASE_URL": self.simulator.url,
             "VAPI_MAX_CONCURRENT_CALLS": str(self.lines),
-            "VAPI_START_INTERVAL": "0",
-            "VAPI_POLL_INTERVAL": "0.1",
-            "VAPI_MAX_REQUESTS_PER_MINUTE": "0",
         }
 
     @property

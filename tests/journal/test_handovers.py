@@ -54,7 +54,7 @@ def test_what_is_handed_over_holds_its_numbers_and_nobody_is_told_that_it_dials(
         assert journal.on_the_line("+12005550101", but="another") == record.id
         assert (await record.claim(redial_after=None)).attempt is None
         assert journal.result(record.id).stats.peak_concurrent == 0
-        assert (handover.label, await record.handovers.open()) == (f"{record.id}.1", [handover])
+        assert (handover.label, await record.handovers.still_open()) == (f"{record.id}.1", [handover])
 
     asyncio.run(run())
 
@@ -92,7 +92,7 @@ def test_what_never_left_is_given_back_as_though_it_had_never_been(journal: Jour
         await record.handovers.give_back(handover)
 
         assert ((await record.counts())[CallState.PENDING], kinds(record)) == (2, [])
-        assert (await record.handovers.open(), await record.has_dialled()) == ([], False)
+        assert (await record.handovers.still_open(), await record.has_dialled()) == ([], False)
         attempt = (await record.claim(redial_after=None)).attempt
         assert attempt is not None
         assert attempt.key == f"{record.id}-0-1"
@@ -124,7 +124,7 @@ def test_the_execution_is_known_after_a_crash(journal: Journal, begin: Begin) ->
         record.close()
 
         again = await journal.open_run(record.id)
-        [known] = await again.handovers.open()
+        [known] = await again.handovers.still_open()
         assert (known.execution_id, known.namespace, known.flow_id, known.revision) == (
             "an-execution",
             "ns",
@@ -150,7 +150,7 @@ def test_a_result_that_comes_home_tells_all_that_happened_and_when(
         assert rows[0].at == START + timedelta(seconds=10)
         assert journal.result(record.id).results[0].status is CallStatus.COMPLETED
         assert list(journal.line_times(record.id)) == [80.0]
-        assert await record.handovers.open() == []
+        assert await record.handovers.still_open() == []
 
     asyncio.run(run())
 

@@ -24,9 +24,9 @@ from concierge_calls.handed import call
 from concierge_calls.kestra import outputs
 from concierge_calls.kestra.child import Child
 from concierge_calls.simulator import Simulator, SimulatorOptions
-from tests.crashes.world import until
+from tests.crashes.world import COMMAND, until
+from tests.environment import at_vapi, without_ours
 
-COMMAND = str(Path(sys.executable).with_name("concierge-calls"))
 ROOT = Path(__file__).resolve().parent.parent.parent
 LONGEST = 60.0  # seconds until a child counts as hung; no test waits for it
 RUN = "20261124-abcdefgh"
@@ -172,18 +172,8 @@ class Workers:
     @property
     def environ(self) -> dict[str, str]:
         """A worker's environment."""
-        ours = ("VAPI_", "CONCIERGE_", "KESTRA_")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        return kept | {
-            "CONCIERGE_STATE_DIR": str(self.state),
-            "CONCIERGE_CHILD_LINES": "1",
-            "VAPI_API_KEY": "sk-0123-never-to-be-seen",
-            "VAPI_PHONE_NUMBER_ID": "11111111-1111-4111-8111-111111111111",
-            "VAPI_BASE_URL": self.simulator.url,
-            "VAPI_POLL_INTERVAL": "0.05",
-            "VAPI_START_INTERVAL": "0",
-            "VAPI_MAX_REQUESTS_PER_MINUTE": "0",
-        }
+        vapi = at_vapi(self.simulator.url)
+        return without_ours() | vapi | {"CONCIERGE_STATE_DIR": str(self.state), "CONCIERGE_CHILD_LINES": "1"}
 
     def start(
         self, handed: object, *arguments: str, planted: str = "", environ: Mapping[str, str] | None = None, **more: Any

@@ -13,11 +13,10 @@ from itertools import pairwise
 
 import pytest
 
-from tests.crashes.world import until
+from tests.crashes.world import COMMAND, until
 from tests.kestra.children import (
     ASKED,
     AVAILABLE,
-    COMMAND,
     LATER,
     NOBODY,
     RUN,

@@ -23,8 +23,9 @@ from concierge_calls.errors import (
 )
 from concierge_calls.kestra.answer import unknown
 from concierge_calls.kestra.item import LINES, part
-from concierge_calls.kestra.marked import MarkedBackend, first_day
+from concierge_calls.kestra.marked import MarkedBackend
 from concierge_calls.kestra.markers import Markers
+from concierge_calls.kestra.searched import first_day
 from concierge_calls.models import CallRequest, Provider, Reason, ServiceRequest
 from tests.calling.fakes import FakeBackend, PaperTurn, Take, moment
 from tests.kestra.children import item

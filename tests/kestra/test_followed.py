@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from concierge_calls.kestra import followed
-from concierge_calls.kestra.followed import Child, Seen
+from concierge_calls.kestra.followed import Brought, Seen
 from concierge_calls.kestra.schemas import Execution, TaskRun
 
 
@@ -42,7 +42,7 @@ def test_a_for_each_shows_who_is_called_who_was_and_what_they_told() -> None:
             run("call", "CREATED", item(4)),
         )
     )
-    assert seen == Seen((Child(["a result"], "kestra:///a"),), (2,), 1, frozenset({0, 1, 2, 3, 4}))
+    assert seen == Seen((Brought(["a result"], "kestra:///a"),), (2,), 1, frozenset({0, 1, 2, 3, 4}))
 
 
 @pytest.mark.parametrize("value", [None, "no JSON", "[]", '{"providers": []}', '{"phone": "x"}'])
@@ -58,7 +58,7 @@ def test_a_loop_is_certain_only_where_as_many_iterations_are_listed_as_there_are
     both, one = {**counts, "outputs": [listed, killed]}, {**counts, "outputs": [listed]}
 
     assert followed.loop(over, both, 2) == Seen(
-        (Child(["a result"], "kestra:///a"), Child([], None)), (), 0, frozenset({0, 1})
+        (Brought(["a result"], "kestra:///a"), Brought([], None)), (), 0, frozenset({0, 1})
     )
     assert followed.loop(over, both).begun is None  # how many there are was not asked yet
     assert followed.loop(over, both, 3).begun is None
@@ -80,11 +80,11 @@ def test_one_task_may_have_called_everybody_as_soon_as_it_is_there() -> None:
     assert followed.one_task(execution(GUARD), {}, rows, 2) == Seen((), (), 0, frozenset())
     assert followed.one_task(execution(), {}, rows, 2).begun is None
     assert followed.one_task(execution(GUARD, run("call")), PRINTED, rows, 2).children == (
-        Child(["a result"], "kestra:///a"),
+        Brought(["a result"], "kestra:///a"),
     )
 
 
 def test_the_flows_own_outputs_are_results_and_files() -> None:
     told = {"call_results": ["a result"], "call_files": ["kestra:///a", "", None]}
-    assert list(followed.in_outputs(told)) == [Child(["a result"]), Child(None, "kestra:///a")]
-    assert list(followed.in_outputs({})) == [Child(None)]
+    assert list(followed.in_outputs(told)) == [Brought(["a result"]), Brought(None, "kestra:///a")]
+    assert list(followed.in_outputs({})) == [Brought(None)]

@@ -18,7 +18,7 @@ from concierge_calls.kestra.client import KestraClient
 from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.flow import FlowKind
 from concierge_calls.kestra.handing import Terms
-from concierge_calls.kestra.order import Options
+from concierge_calls.kestra.inputs import Options
 from concierge_calls.kestra.runner import NOT_FOUND, AtWork, KestraRunner
 from concierge_calls.kestra.schemas import Execution, Server, TaskRun
 from concierge_calls.kestra.server import Ready
@@ -329,12 +329,17 @@ def test_whoever_dies_at_the_post_looks_for_its_execution_afterwards_and_posts_n
         assert run.why == {None if has_left else NOT_FOUND.format(run="RUN")}
 
 
-def test_a_child_without_a_result_is_uncertain_and_one_that_never_began_waits_again(tmp_path: Path) -> None:
+def test_a_child_without_a_result_is_uncertain_and_one_that_never_began_waits_again_which_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with started(tmp_path) as run:
         run.client.told = lambda row, run_id: completed(row, run_id) if row == 0 else None
         run.client.skips = {2}
         run.by()
         assert (run.statuses, run.codes) == (["no_answer", "uncertain", "pending"], [None, "not_brought_home", None])
+        assert caplog.messages == [
+            "The execution an-execution at Kestra ended as SUCCESS before everybody was called.",
+        ]
 
         run.client.told, run.client.skips, run.client.states = completed, set(), iter(["SUCCESS"])
         run.by()

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from concierge_calls.simulator import Simulator, SimulatorOptions
 from tests.crashes.world import COMMAND, Sitting, until
+from tests.environment import at_vapi, without_ours
 from tests.kestra.double.driver import Driver
 from tests.kestra.double.options import PASSWORD, USER
 from tests.kestra.double.server import Process
@@ -20,7 +21,6 @@ __all__ = ["TWELVE", "World", "until"]
 
 # Of a number the last digit decides how its call ends: one of each, two of which talk until their limit, and one more.
 TWELVE = [100, 101, 102, 103, 104, 105, 106, 107, 108, 118, 109, 110]
-OURS = ("VAPI_", "CONCIERGE_", "KESTRA_")
 
 
 class World:
@@ -63,32 +63,21 @@ class World:
         providers = [{"name": name, "phone": phone, "service": "plumbing"} for name, phone in rows]
         (self.folder / "providers.json").write_text(json.dumps(providers))
 
-    @property
-    def _clean(self) -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-
-    @property
-    def _vapi(self) -> dict[str, str]:
-        return {
-            "VAPI_API_KEY": "sk-0123-never-to-be-seen",
-            "VAPI_PHONE_NUMBER_ID": "11111111-1111-4111-8111-111111111111",
-            "VAPI_BASE_URL": self.simulator.url,
-            "VAPI_POLL_INTERVAL": "0.05",
-            "VAPI_START_INTERVAL": "0",
-            "VAPI_MAX_REQUESTS_PER_MINUTE": "0",
-        }
-
     def _worker(self) -> dict[str, str]:
         path = f"{Path(COMMAND).parent}:{os.environ['PATH']}"
-        return self._clean | self._vapi | {"CONCIERGE_STATE_DIR": str(self.folder / "worker"), "PATH": path}
+        return (
+            without_ours()
+            | at_vapi(self.simulator.url)
+            | {"CONCIERGE_STATE_DIR": str(self.folder / "worker"), "PATH": path}
+        )
 
     def environ(self, *, key: bool = True) -> dict[str, str]:
         """Return the client's environment, perhaps without a key for Vapi."""
-        vapi = self._vapi
+        vapi = at_vapi(self.simulator.url)
         if not key:
             vapi = {name: value for name, value in vapi.items() if name not in ("VAPI_API_KEY", "VAPI_BASE_URL")}
         return (
-            self._clean
+            without_ours()
             | vapi
             | {
                 "CONCIERGE_STATE_DIR": str(self.folder / "state"),

@@ -9,8 +9,8 @@ from typing import Any
 
 from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.flow import FlowKind, render
-from concierge_calls.kestra.order import Options as RunOptions
-from concierge_calls.kestra.order import items, parts
+from concierge_calls.kestra.inputs import Options as RunOptions
+from concierge_calls.kestra.inputs import inputs, items
 from concierge_calls.models import CallRequest, Provider, ServiceRequest
 from tests.kestra.double import standin
 from tests.kestra.double.driver import NAMESPACE, Driver
@@ -60,8 +60,8 @@ def begin(
     driver.deploy(flow or source(driver.dialect, kind, limit=limit)).raise_for_status()
     requests = [asked(name, index) for index, name in enumerate(names)]
     handed = items(run_id, requests, limit=limit, options=TOLD)
-    told = parts(kind, Dialect(driver.dialect), run_id, handed, limit=limit)
-    reply = driver.start(kind.flow_id, told.inputs, told.files, labels=[f"run:{run_id}"]).raise_for_status()
+    told = inputs(kind, Dialect(driver.dialect), run_id, handed, limit=limit)
+    reply = driver.start(kind.flow_id, told.texts, told.files, labels=[f"run:{run_id}"]).raise_for_status()
     return str(reply.json()["id"])
 
 

@@ -1,4 +1,4 @@
-"""concierge_calls/kestra/order.py: what is handed to a flow, and in which parts of the request."""
+"""What is handed to a flow: an item for each child, and the inputs in which a server of each dialect takes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.flow import FlowKind
-from concierge_calls.kestra.order import Options, items, parts
+from concierge_calls.kestra.inputs import Options, inputs, items
 from concierge_calls.models import CallRequest, Provider, Reason, ServiceRequest
 from tests.kestra.double.ours import TOLD, asked
 
@@ -142,23 +142,23 @@ def test_beyond_a_hundred_providers_a_child_is_a_slice_as_long_as_no_line_stays_
 @pytest.mark.parametrize("dialect", [Dialect.V0, Dialect.V1])
 def test_before_2_the_items_are_a_json_input(kind: FlowKind, dialect: Dialect) -> None:
     made = handed(3)
-    told = parts(kind, dialect, "r", made, limit=5)
+    told = inputs(kind, dialect, "r", made, limit=5)
 
-    assert json.loads(told.inputs["providers"]) == made
-    assert (told.inputs["run_id"], told.inputs["max_concurrent"], told.files) == ("r", "5", {})
+    assert json.loads(told.texts["providers"]) == made
+    assert (told.texts["run_id"], told.texts["max_concurrent"], told.files) == ("r", "5", {})
 
 
 def test_from_2_on_they_are_a_file_with_a_line_for_each_of_a_loops_items() -> None:
     made = items("r", [asked("Blue\u2028Ridge\u0085\n", 0), asked("Reedy", 1)], limit=5, options=TOLD)
-    told = parts(FlowKind.FAN_OUT, Dialect.V2, "r", made, limit=5)
+    told = inputs(FlowKind.FAN_OUT, Dialect.V2, "r", made, limit=5)
 
-    assert dict(told.inputs) == {"run_id": "r", "max_concurrent": "5"}
+    assert dict(told.texts) == {"run_id": "r", "max_concurrent": "5"}
     assert [json.loads(line) for line in told.files["providers"].decode("ascii").splitlines()] == made
 
 
 def test_from_2_on_the_one_task_gets_a_file_with_the_list() -> None:
     made = handed(3)
-    told = parts(FlowKind.ONE_TASK, Dialect.V2, "r", made, limit=5)
+    told = inputs(FlowKind.ONE_TASK, Dialect.V2, "r", made, limit=5)
     assert json.loads(told.files["providers"]) == made
 
 
@@ -166,6 +166,6 @@ def test_nothing_of_5000_providers_but_a_file_is_larger_than_kestra_takes() -> N
     made = handed(5000)
     largest = max(len(json.dumps(item)) for item in made)
 
-    assert len(parts(FlowKind.FAN_OUT, Dialect.V1, "r", made, limit=5).inputs["providers"]) < 8_000_000
-    assert sum(map(len, parts(FlowKind.FAN_OUT, Dialect.V2, "r", made, limit=5).inputs.values())) < 100
+    assert len(inputs(FlowKind.FAN_OUT, Dialect.V1, "r", made, limit=5).texts["providers"]) < 8_000_000
+    assert sum(map(len, inputs(FlowKind.FAN_OUT, Dialect.V2, "r", made, limit=5).texts.values())) < 100
     assert largest < 1 << 20

@@ -31,10 +31,10 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What an execution is started with: inputs that are text, and those that are files."""
+class Inputs:
+    """What an execution is started with: the inputs that are text, and those that are files."""
 
-    inputs: Mapping[str, str]
+    texts: Mapping[str, str]
     files: Mapping[str, bytes]
 
 
@@ -56,17 +56,17 @@ def rows_in_slice(total: int, limit: int) -> int:
     return max(1, min(math.ceil(total / MOST), total // limit))
 
 
-def parts(kind: FlowKind, dialect: Dialect, run_id: str, handed: Sequence[Item], *, limit: int) -> Parts:
-    """Return the parts of the request that starts a flow with these items.
+def inputs(kind: FlowKind, dialect: Dialect, run_id: str, handed: Sequence[Item], *, limit: int) -> Inputs:
+    """Return the inputs by which a flow is started with these items, `limit` calls at once.
 
     Kestra 2.x takes no more than 1 MB of inputs, so there they are a file: a line for each of a Loop's items.
     """
-    inputs = {"run_id": run_id, "max_concurrent": str(limit)}
+    texts = {"run_id": run_id, "max_concurrent": str(limit)}
     if dialect is not Dialect.V2:
-        return Parts({**inputs, "providers": _text(handed)}, {})
+        return Inputs({**texts, "providers": _text(handed)}, {})
     lines = kind is FlowKind.FAN_OUT
     text = "".join(f"{_text(item)}\n" for item in handed) if lines else _text(handed)
-    return Parts(inputs, {"providers": text.encode()})
+    return Inputs(texts, {"providers": text.encode()})
 
 
 def _item(run_id: str, place: int, called: Sequence[CallRequest], told: Mapping[str, Any]) -> dict[str, Any]:
