@@ -130,9 +130,18 @@ class DocumentAnswer(Answer):
     results: list[ResultAnswer]
 
 
-class PreviewAnswer(DocumentAnswer):
+class PlannedAnswer(ResultAnswer):
+    """One row of a file: as it would stand in the document before it is called."""
+
+    warning: str | None = Field(description="What is worth a look, though the row would be called.")
+
+
+class PreviewAnswer(Answer):
     """Who of a file would be called, who not and why."""
 
+    run: RunAnswer
+    stats: StatsAnswer
+    results: list[PlannedAnswer]
     columns: list[str] = Field(description="The file's own columns.")
     columns_used: dict[str, str] = Field(description="Field of the request -> the column that gives it.")
     notes: list[str] = Field(description="Sentences about what is worth a look before anybody is called.")

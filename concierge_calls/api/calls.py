@@ -80,7 +80,7 @@ async def preview(service: TheService, body: FileBody) -> Response:
     file, order, settings = await asyncio.to_thread(order_for_file, service, body, dry_run=True)
     used = plan.columns_used(file.fields, order.typed, mapped=order.mapped)
     async with drafted_in(service.journal, order, settings) as run:
-        notes = [*run.warnings, *await asyncio.to_thread(forecast_notes, run)]
+        notes = await asyncio.to_thread(forecast_notes, run)
         more = {"columns": list(file.columns), "columnsUsed": used, "notes": notes}
         shown = await asyncio.to_thread(_planned, run.result(), more)
     return Response(shown, media_type="application/json")
@@ -108,7 +108,7 @@ def _planned(result: RunResult, more: Mapping[str, object]) -> str:
     plan_of: dict[str, object] = {
         "run": report.run_document(result.run),
         "stats": report.stats_document(result.stats),
-        "results": [report.result_document(each) for each in result.results],
+        "results": [{**report.result_document(each), "warning": each.warning} for each in result.results],
     }
     return report.as_json({**plan_of, **more})
 

@@ -110,6 +110,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     common = [400, 403, *([] if path in _OPEN else [401]), *([413, 415] if method == "post" else [413])]
     for status, answer in problems(*common).items():
         answers.setdefault(str(status), answer)
+    answers.setdefault("503", problems(503)[503] | {"description": "The server is being stopped."})
     operation["responses"] = dict(sorted(answers.items()))
     operation["security"] = [{}] if path in _OPEN else [{"token": []}, {}]
 
@@ -127,7 +128,8 @@ def page(title: str, body: str) -> str:
     """Return a whole page of HTML around this body, which is HTML already."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>{body}</body></html>'
+        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
+        f"<body><main>{body}</main></body></html>"
     )
 
 

@@ -70,15 +70,15 @@ async def begin_session(service: TheService, body: SessionBody, request: Request
     if not is_same(body.token, service.token):
         raise Problem(401, "This is not the server's CONCIERGE_API_TOKEN.")
     response = Response(status_code=204)
-    secure = request.url.scheme == "https" or (service.settings.public_url or "").startswith("https:")
-    is_local = (request.url.hostname or "") in ("localhost", "127.0.0.1", "::1")
+    # Behind a proxy the browser alone knows how the page came, and one that came by http drops a Secure cookie.
+    came_from = request.headers.get("origin", str(request.url))
     response.set_cookie(
         COOKIE,
         session_of(service.token),
         max_age=SESSION_LASTS,
         httponly=True,
         samesite="strict",
-        secure=secure and not is_local,
+        secure=came_from.startswith("https:"),
     )
     return response
 

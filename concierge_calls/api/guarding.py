@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Container, Iterator
 from hashlib import sha256
@@ -34,6 +35,8 @@ _NO_TOKEN: Final = "Show the server's CONCIERGE_API_TOKEN: Authorization: Bearer
 _NO_MESSAGES: Final = "This server takes no server messages; set VAPI_WEBHOOK_SECRET."
 _NO_SECRET: Final = "This is not the server's VAPI_WEBHOOK_SECRET."  # noqa: S105 -- a sentence
 _NOT_JSON: Final = "Send the body as JSON, with Content-Type: application/json."
+_STOPPING: Final = "The server is being stopped; send the same request again once it is back."
+_UNDER_WAY: Final = f"The server is being stopped, and this was under way; see GET {PREFIX}/runs for what was begun."
 _TOO_LARGE: Final = "A body may have 5 MB at most; send fewer providers at a time."
 
 
@@ -77,15 +80,24 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        answer = _Answer(send)
+        try:
+            await self._answered(scope, receive, answer)
+        except asyncio.CancelledError:  # the server ends, and who still sends or reads has had the time for that
+            if not answer.is_begun:
+                sentence = _UNDER_WAY if answer.is_due else _STOPPING
+                await problems.answer(503, sentence, again=not answer.is_due)(scope, receive, answer.send)
+
+    async def _answered(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         request = Request(scope)
-        send = _with_headers(send)
         refusal = self._refusal(request)
         if refusal is None and (body := await _body(receive, request.headers)) is None:
             refusal = problems.answer(413, _TOO_LARGE, headers={"Connection": "close"})
         if refusal is not None:
-            await refusal(scope, receive, send)
+            await refusal(scope, receive, answer.send)
         else:
-            await self.app(scope, _replayed(body or b"", receive), send)
+            answer.is_due = True
+            await self.app(scope, _replayed(body or b"", receive), answer.send)
 
     def _refusal(self, request: Request) -> Response | None:
         headers, path = request.headers, request.url.path
@@ -169,12 +181,18 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _with_headers(send: Send) -> Send:
-    async def sent(message: Message) -> None:
+class _Answer:
+    """An answer on its way, with the headers that all of them have."""
+
+    def __init__(self, send: Send) -> None:
+        self.is_begun = False
+        self.is_due = False  # what was asked for has come, and is worked on
+        self._send = send
+
+    async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.is_begun = True
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
-        await send(message)
-
-    return sent
+        await self._send(message)

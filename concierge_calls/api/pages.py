@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated
 
@@ -11,8 +12,8 @@ from starlette.responses import HTMLResponse, Response
 from concierge_calls import __version__, page, report
 from concierge_calls.api import events
 from concierge_calls.api.guarding import is_known
-from concierge_calls.api.problems import Problem
 from concierge_calls.api.service import PREFIX, Service, TheService
+from concierge_calls.models import RunResult
 
 MOST_LISTED = 50
 
@@ -30,7 +31,10 @@ def index(
     """Show the runs and how to start one, or one run; to whoever has not shown the token the question for it."""
     if not is_known(request, service.token):
         return _answer(page.token_page(__version__))
-    return _answer(_home(service) if run is None else _run(service, run, first))
+    if run is None:
+        return _answer(_home(service))
+    shown = _run(service, run, first)
+    return _answer(page.missing_page(__version__), 404) if shown is None else _answer(shown)
 
 
 def _home(service: Service) -> str:
@@ -42,17 +46,17 @@ def _home(service: Service) -> str:
     return page.home_page(runs, most=service.settings.max_concurrent, simulated=service.simulated, version=__version__)
 
 
-def _run(service: Service, run_id: str, first: int) -> str:
+def _run(service: Service, run_id: str, first: int) -> str | None:
     journal = service.journal
     seq = journal.latest(run_id)  # before the rest, so that what comes meanwhile is told
     result = journal.begun(run_id)
     if result is None:
-        raise Problem(404, "There is no such run.")
+        return None
     goes_on = events.goes_on(service, run_id)
     return page.live_page(
         result,
         journal.line_spans(run_id),
-        report.summary(result, journal.line_times(run_id), worked_on=goes_on),
+        _said(service, result, goes_on=goes_on),
         journal.live(run_id),
         first=first,
         seq=seq,
@@ -62,5 +66,15 @@ def _run(service: Service, run_id: str, first: int) -> str:
     )
 
 
-def _answer(html: str) -> HTMLResponse:
-    return HTMLResponse(html, headers={"Content-Security-Policy": page.policy()})
+def _said(service: Service, result: RunResult, *, goes_on: bool) -> Iterator[str]:
+    """Yield the closing sentences; of a run that stopped early and waits also when it is tried again."""
+    work = service.runs.working_on(result.run.id)
+    waits = work is not None and work.waits_for is not None
+    line_times = service.journal.line_times(result.run.id)
+    yield from report.summary(result, line_times, worked_on=goes_on and not waits)
+    if work is not None and work.tried_at is not None:
+        yield f"This server tries it again by itself at {work.tried_at:%H:%M:%S} UTC."
+
+
+def _answer(html: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(html, status, headers={"Content-Security-Policy": page.policy()})

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from concierge_calls.api.left_lines import LeftLines
 from concierge_calls.api.problems import Problem
 from concierge_calls.api.work import Work
 from concierge_calls.beginning import drafted_in
@@ -78,6 +79,7 @@ class Runs:
         self.leaving = asyncio.Event()
         self._journal = journal
         self._exchange = exchange
+        self._left = LeftLines(exchange.lines)
         self._waits = waits
         self._works: set[Work] = set()
         self._by_id: dict[str, Work] = {}
@@ -117,6 +119,7 @@ class Runs:
         work = Work(since=since)
         work.promise(run_id)
         self._by_id[run_id] = work
+        self._left.hold(work, self._journal.result(run_id))
         return self._start(work, self._go_on)
 
     def take_up_own(self) -> None:
@@ -227,6 +230,7 @@ class Runs:
             return Halt(error.message)
         finally:
             work.let_go()
+            self._left.free(work)
 
     async def _call(self, work: Work, order: Order, settings: Settings) -> Halt | None:
         async with drafted_in(self._journal, order, settings, exchange=self._exchange) as run, run.connected():
@@ -242,7 +246,7 @@ class Runs:
             work.hold(run)
             if run.is_stopped and not known.stats.in_progress:  # nothing is left to be asked for
                 return _halt(await run.start(work.tell))
-            async with run.connected():
+            async with self._left.held(work, known), run.connected():
                 return _halt(await run.start(work.tell, on_caller=work.found))
 
     async def _is_to_be_tried(self, work: Work, halt: Halt) -> bool:
@@ -255,6 +259,7 @@ class Runs:
         next_ = _AGAIN.format(wait=count(round(seconds), "second")) if halt.by_itself else _BY_HAND.format(run_id)
         log.warning("Run %s stopped before it was finished. %s %s", run_id, masked(halt.message), next_)
         if seconds < left:
+            work.tried_at = datetime.now(UTC) + timedelta(seconds=seconds) if halt.by_itself else None
             is_wanted = await work.sleep(seconds if halt.by_itself else left, f"{halt.message} {next_}")
             if is_wanted or halt.by_itself:
                 return True

@@ -13,6 +13,7 @@ from concierge_calls.models import CallEvent, EventKind
 from concierge_calls.plain import masked
 from concierge_calls.run import Run
 from concierge_calls.stopping import Worker
+from concierge_calls.underway import Awaited
 
 log = logging.getLogger("concierge_calls.api")
 
@@ -28,6 +29,7 @@ class Work:
         self.over = asyncio.Event()
         self.rests = asyncio.Event()  # it is over, or it stopped early and is tried again later
         self.waits_for: str | None = None  # why it stopped early, and when it is tried again
+        self.tried_at: datetime | None = None  # when that is, if it is tried by itself
         self.fault: Exception | None = None  # a bug that ended it
         self.news = asyncio.Event()  # set at the next event, when there is another one to wait for
         self.run: Run | None = None  # held now
@@ -53,6 +55,16 @@ class Work:
     def is_promised(self) -> bool:
         """Whether its id can be told."""
         return self.begun.done() and not self.begun.cancelled() and self.begun.exception() is None
+
+    @property
+    def is_worked_off(self) -> bool:
+        """Whether somebody is there who can be told to stop."""
+        return self._caller is not None
+
+    @property
+    def follows(self) -> bool:
+        """Whether anything is awaited of its calls, those that an earlier server left among them."""
+        return self._caller is not None and any(self._caller.underway.count(each) for each in Awaited)
 
     def promise(self, run_id: str) -> None:
         """The run is no draft any more."""
@@ -128,7 +140,7 @@ class Work:
             self._get_up()
 
     def _get_up(self) -> None:
-        self.is_asleep, self.waits_for = False, None
+        self.is_asleep, self.waits_for, self.tried_at = False, None, None
         self.rests.clear()
 
     # — its end —

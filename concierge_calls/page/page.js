@@ -22,7 +22,7 @@ async function ask(method, path, body, headers = {}) {
   const said = text ? JSON.parse(text) : {};
   if (!answer.ok) {
     const faults = (said.errors || []).map((one) => `${one.field}: ${one.reason}`);
-      throw new Error([said.detail || said.title || `The server answered ${answer.status}.`, ...faults].join(" "));
+    throw new Error([said.detail || said.title || `The server answered ${answer.status}.`, ...faults].join(" "));
   }
   return said;
 }
@@ -53,6 +53,7 @@ session?.addEventListener("submit", (event) => {
 // A file, who would be called, and the start
 
 const order = byId("order");
+const LARGEST = 3_900_000; // bytes of a file, which in Base64 are nearly the 5 MB that a request may have
 let file = null;
 let key = newKey(); // of one order: a click that is repeated since its answer was lost begins no second run
 
@@ -78,6 +79,7 @@ function choose(chosen) {
 
 async function body() {
   if (!file) throw new Error("Choose a providers file first.");
+  if (file.size > LARGEST) throw new Error(`${file.name} has more than 3.9 MB; split it, or use: concierge-calls batch`);
   const asked = { fileName: file.name, contentBase64: await base64(file) };
   for (const [name, value] of new FormData(order)) {
     if (typeof value === "string" && value.trim()) asked[name] = name === "maxConcurrent" ? Number(value) : value.trim();
@@ -96,19 +98,30 @@ function cells(row, values, labels) {
   });
 }
 
+function columnsSaid(columnsUsed) {
+  const used = Object.entries(columnsUsed).map(([field, column]) => `${field} from '${column}'`);
+  return used.length ? [`From columns of the file: ${used.join(", ")}.`] : [];
+}
+
 function preview(planned) {
   const labels = ["Provider", "Phone", "Called", "Service", "Where"];
   const rows = planned.results.slice(0, 500).map((one) => {
     const row = document.createElement("tr");
     const phone = one.provider.phone || one.provider.phoneGiven;
-    const called = one.status === "pending" ? "yes" : `no: ${one.error ? one.error.message : one.status}`;
+    const isCalled = one.status === "pending";
+    const why = isCalled ? one.warning : one.error ? one.error.message : one.status;
+    const called = `${isCalled ? "yes" : "no"}${why ? `: ${why}` : ""}`;
     cells(row, [one.provider.name, phone, called, one.request.serviceNeeded, one.request.location], labels);
     return row;
   });
   const { total, pending } = planned.stats;
   const more = total > rows.length ? ` The first ${rows.length} are shown.` : "";
-  const notes = planned.notes?.length ? ` ${planned.notes.join(" ")}` : "";
-  byId("preview-said").textContent = `${pending} of ${total} would be called.${more}${notes}`;
+  const sentences = [`${pending} of ${total} would be called.${more}`, ...columnsSaid(planned.columnsUsed), ...planned.notes];
+  byId("preview-said").replaceChildren(...sentences.map((sentence) => {
+    const line = document.createElement("p");
+    line.textContent = sentence;
+    return line;
+  }));
   byId("preview-rows").replaceChildren(...rows);
   byId("start").textContent = pending === 1 ? "Call this provider" : `Call these ${pending} providers`;
   byId("start").disabled = !pending;
@@ -120,7 +133,9 @@ if (order) {
   const drop = order.querySelector(".drop");
   byId("file").addEventListener("change", (event) => choose(event.target.files[0]));
   for (const kind of ["dragover", "dragleave", "drop"]) {
-    drop.addEventListener(kind, (event) => {
+    // On the whole page: a browser leaves it for a file that is dropped beside the field.
+    document.addEventListener(kind, (event) => {
+      if (!event.dataTransfer.types.includes("Files")) return;
       event.preventDefault();
       drop.classList.toggle("over", kind === "dragover");
       if (kind === "drop") {
@@ -211,8 +226,12 @@ function watch(run) {
       busy = false;
       if (due) look();
     }, Math.max(500, 4 * (performance.now() - begun)));
-    if (!goesOn) events.close();
+    if (!goesOn) {
+      events.close();
+      clearInterval(ticking);
+    }
   };
+  const ticking = setInterval(look, 5000); // calls grow longer without an event, and a server that is gone sends none
   for (const kind of ["run.started", "call.skipped", "call.dialing", "call.placed", "call.ringing", "call.in_progress", "call.ended", "call.settled", "call.pending", "run.ended"]) {
     events.addEventListener(kind, look);
   }

@@ -42,6 +42,11 @@ def token_page(version: str) -> str:
     return _rendered("token.html", {"version": version})
 
 
+def missing_page(version: str) -> str:
+    """Return the page for whoever follows a link to a run that is not in the journal."""
+    return _rendered("missing.html", {"version": version})
+
+
 def home_page(runs: Sequence[Listed], *, most: int, simulated: bool, version: str) -> str:
     """Return the page on which a run is started, with the latest ones; at most `most` calls may be made at once."""
     facts = {"runs": runs, "most": most, "simulated": simulated, "urgencies": URGENCIES, "version": version}

@@ -157,6 +157,11 @@ class Vapi:
     def peak(self) -> int:
         return int(self.simulator.ledger()["peak"])
 
+    @property
+    def looks(self) -> int:
+        """How often the list of calls was asked for."""
+        return int(self.simulator.ledger()["requests"]["list"])
+
     def calls(self) -> list[Any]:
         """Every call that was ever created."""
         return [call for entry in self.simulator.ledger()["numbers"].values() for call in entry["calls"]]

@@ -157,6 +157,18 @@ def test_a_files_providers_are_shown_and_then_called_and_unusable_rows_are_skipp
     assert [result["provider"]["line"] for result in document["results"]] == [2, 3, 4]
 
 
+def test_what_is_worth_a_look_in_a_file_is_said_row_by_row(serve: Serve, vapi: Vapi) -> None:
+    text = "name,phone\nBlue Ridge,+18645550100\nOdd,+18640550102\n"
+    body = {"fileName": "a.csv", "contentBase64": encoded(text), "serviceNeeded": "plumbing"}
+    shown = serve().post("/runs/preview", body).json()
+
+    assert [result["warning"] for result in shown["results"]] == [
+        None,
+        "No such number is known to be assigned, but it is possible, so it is called.",
+    ]
+    assert not [note for note in shown["notes"] if "--dry-run" in note]
+
+
 @pytest.mark.parametrize(
     ("change", "field", "reason"),
     [

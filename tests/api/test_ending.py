@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import httpx
 import pytest
 
 from concierge_calls.settings.loading import load
-from tests.api.conftest import IN_DOUBT, TERM, Served, Vapi, batch, encoded, faults, problem, until
+from tests.api.conftest import IN_DOUBT, LONGEST, TERM, Served, Vapi, batch, encoded, faults, problem, until
 from tests.api.test_runs import on_the_line
 
 Serve = Callable[..., Served]
@@ -82,6 +83,27 @@ def test_a_kill_in_the_middle_loses_nothing_and_rings_nobody_twice(serve: Serve,
     assert [len(document["results"]) for document in documents] == [4, 4, 4]
     assert {result["status"] for document in documents for result in document["results"]} <= {"completed", "uncertain"}
     assert set(vapi.rang.values()) == {1}
+
+
+@pytest.mark.parametrize("number", [TERM, signal.SIGKILL])
+def test_runs_that_are_taken_up_together_keep_the_bound_with_the_calls_that_were_left_on_the_line(
+    serve: Serve, vapi: Vapi, number: int
+) -> None:
+    areas = (864, 312, 415)
+    vapi.options.stuck = {f"+1{area}555{line:04}": "in-progress" for area in areas for line in range(100, 104)}
+    server = serve(VAPI_MAX_CONCURRENT_CALLS="5")
+    runs = [server.begin(batch(*range(100, 104), area=area)) for area in areas]
+    until(lambda: vapi.live == 5)
+    server.tell(number)
+    looks = vapi.looks + 20
+    again = serve(VAPI_MAX_CONCURRENT_CALLS="5")
+    until(lambda: vapi.looks > looks)  # in the meantime whoever may be dialled has been
+    vapi.options.stuck = {}
+    while not all(again.document(run)["run"]["finished"] for run in runs):
+        vapi.end()
+
+    assert vapi.peak == 5
+    assert len(vapi.calls()) == len(vapi.rang) == 12
 
 
 def test_the_same_request_answers_the_same_run_while_it_goes_on_after_it_and_after_a_restart(
@@ -193,3 +215,21 @@ def test_a_run_is_taken_up_by_a_server_alone_and_not_by_a_bare_resume(
     done = concierge("resume")
 
     assert (done.returncode, done.stderr) == (0, "There is nothing to finish.\n")
+
+
+def test_who_still_sends_a_request_when_the_server_ends_is_told_to_send_it_again(serve: Serve, vapi: Vapi) -> None:
+    server = serve()
+    where = httpx.URL(server.url)
+    with closing(socket.create_connection((str(where.host), int(where.port or 0)), LONGEST)) as sending:
+        sending.sendall(
+            b"POST /api/v1/providers/call HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b'Content-Length: 1000\r\n\r\n{"providerName"'
+        )
+        until(lambda: server.client.get("/health").status_code == 200)  # so that the other one has come, too
+        assert server.tell(TERM) == 0
+        said = b"".join(iter(lambda: sending.recv(65536), b"")).decode()
+
+    assert said.startswith("HTTP/1.1 503 ")
+    assert "The server is being stopped; send the same request again once it is back." in said
+    assert "nosniff" in said
+    assert "Traceback" not in server.said

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import httpx
 
 from concierge_calls.page import policy
-from tests.api.conftest import Served, Vapi, batch, encoded, problem
+from tests.api.conftest import Served, Vapi, batch, encoded
 from tests.page.test_kept import Page
 
 Serve = Callable[..., Served]
@@ -46,6 +47,23 @@ def test_a_run_that_goes_on_shows_who_is_on_the_line_and_how_it_is_stopped(serve
     assert "On the line now" in words(shown)
     assert "Dial nobody else and hang up" in words(shown)
     assert "not finished" in words(shown)
+
+
+def test_a_run_that_stopped_early_says_why_how_it_is_finished_and_when_it_is_tried_again(
+    serve: Serve, vapi: Vapi
+) -> None:
+    vapi.options.refuse = "credits"
+    server = serve()
+    run = server.post("/providers/batch-call", batch(100)).json()["runId"]
+    said = words(page(server, f"?run={run}"))
+
+    assert "Stopped: Vapi wants to be paid first" in said
+    assert re.search(
+        rf"To finish this run once that is mended: concierge-calls resume {run}"
+        r" This server tries it again by itself at \d\d:\d\d:\d\d UTC\.",
+        said,
+    )
+    assert "It is being worked on now" not in said
 
 
 def test_whoever_has_not_shown_the_token_sees_only_the_question_for_it(serve: Serve, vapi: Vapi) -> None:
@@ -102,5 +120,8 @@ def test_a_long_run_is_shown_a_hundred_rows_at_a_time(serve: Serve, vapi: Vapi) 
     assert (Page(first.text).tags.count("details"), Page(second.text).tags.count("details")) == (100, 100)
 
 
-def test_a_run_that_is_not_there_is_no_page(serve: Serve, vapi: Vapi) -> None:
-    assert problem(page(serve(), "?run=20260101-abcdefgh")) == (404, "There is no such run.")
+def test_who_follows_a_link_to_a_run_that_is_not_there_is_told_so_on_a_page(serve: Serve, vapi: Vapi) -> None:
+    answer = page(serve(), "?run=20260101-abcdefgh")
+
+    assert (answer.status_code, answer.headers["content-security-policy"]) == (404, policy())
+    assert "There is no such run Nothing of it is in this server's journal. All runs" in words(answer)

@@ -197,6 +197,23 @@ def test_the_token_is_entered_once_and_kept_in_a_cookie_that_does_not_tell_it(se
     assert server.client.get("/health").json()["vapi"] == {"reachable": True, "message": None}
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "is_secure"),
+    [
+        ("calls.example", "https://calls.example", True),
+        ("192.168.1.5:8000", "http://192.168.1.5:8000", False),
+        ("localhost:8000", "http://localhost:8000", False),
+    ],
+)
+def test_the_cookie_is_for_https_alone_where_the_page_came_by_it_and_else_the_browser_would_drop_it(
+    serve: Serve, vapi: Vapi, host: str, origin: str, is_secure: bool
+) -> None:
+    server = serve(CONCIERGE_API_TOKEN=TOKEN, CONCIERGE_PUBLIC_URL="https://calls.example")
+    answer = server.post("/session", {"token": TOKEN}, Host=host, Origin=origin)
+
+    assert ("Secure" in answer.headers["set-cookie"].split("; ")) is is_secure
+
+
 def test_a_token_may_be_long(serve: Serve, vapi: Vapi) -> None:
     token = "t" * 5000
     assert serve(CONCIERGE_API_TOKEN=token).post("/session", {"token": token}).status_code == 204

@@ -24,7 +24,7 @@ def on_the_line(server: Served, vapi: Vapi, body: Any, calls: int = 1) -> str:
     """Begin a run whose calls stay on the line, and return its id once so many are there."""
     vapi.options.stuck = {each["phone"]: "in-progress" for each in body["providers"]}
     run = server.begin(body)
-    until(lambda: server.document(run)["stats"]["inProgress"] == calls and vapi.live == calls)
+    until(lambda: server.document(run)["stats"]["inProgress"] == calls == vapi.live and all(vapi.rang.values()))
     return run
 
 

@@ -6,16 +6,23 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 
+from concierge_calls.api.left_lines import LeftLines
+from concierge_calls.api.work import Work
 from concierge_calls.exchange import exchange
+from concierge_calls.kestra.runner import AtWork
 from concierge_calls.lines import Lines, Share
+from concierge_calls.models import RunResult, RunStats
 from concierge_calls.settings.loading import load
 from concierge_calls.vapi.together import Together
 from tests.api.conftest import LONGEST, Served, Vapi, batch, until
 from tests.calling.fakes import VirtualLoop, now
+from tests.report.samples import RUN
 
 T = TypeVar("T")
 Serve = Callable[..., Served]
@@ -105,6 +112,55 @@ def test_who_stops_waiting_holds_up_nobody() -> None:
         return now()
 
     assert played(scenario()) == 1
+
+
+def test_lines_with_calls_from_before_are_given_to_nobody_else_until_their_run_follows_these() -> None:
+    async def scenario() -> list[float]:
+        lines, work = Lines(3), Work()
+        left = LeftLines(lines)
+        left.hold(work, known(in_progress=2, uncertain=1))
+        others = asyncio.ensure_future(called(lines.share(3), 3))
+        await asyncio.sleep(10)
+        async with left.held(work, known(in_progress=2, uncertain=1)):
+            await asyncio.sleep(10)
+            before = lines.busy
+            work.found(Following(2))
+            return [before, await others]
+
+    assert played(scenario()) == [3, pytest.approx(20, abs=1)]
+
+
+def test_lines_are_not_held_for_a_run_whose_calls_ended_as_soon_as_it_followed_them() -> None:
+    async def scenario() -> float:
+        lines, work = Lines(2), Work()
+        work.found(Following(0))
+        async with LeftLines(lines).held(work, known(in_progress=2)):
+            return await called(lines.share(2), 1)
+
+    assert played(scenario()) == pytest.approx(5, abs=1)
+
+
+def known(**stats: int) -> RunResult:
+    """Return a run with these figures."""
+    return RunResult(run=replace(RUN, finished=False), stats=RunStats(**stats), results=())
+
+
+class Following:
+    """Stands for who works a run off, and awaits the end of so many calls."""
+
+    stopped, interrupted = None, False
+
+    def __init__(self, calls: int) -> None:
+        self.underway = AtWork(calls)
+
+    async def call_all(self) -> None:
+        raise AssertionError
+
+    def drain(self, *, hang_up: bool = False) -> None:
+        raise AssertionError(hang_up)
+
+    async def leave(self) -> None:
+        raise AssertionError
 
 
 def test_a_question_that_several_ask_at_once_is_asked_once_and_again_later() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Served, Vapi, encoded, serve, standing, vapi
+from tests.api.conftest import Served, Vapi, batch, encoded, serve, standing, vapi
 
 __all__ = ["serve", "standing", "vapi"]
 
@@ -69,6 +69,51 @@ def test_a_file_is_chosen_a_run_is_watched_to_its_end_and_a_call_is_read(tab: An
     assert tab.locator("details[open] .turns li").count() > 0
 
 
+@pytest.mark.parametrize("where", [".drop", "h1"])
+def test_a_file_may_be_dropped_anywhere_and_all_that_is_worth_a_look_in_it_is_said(
+    tab: Any, serve: Serve, vapi: Vapi, where: str
+) -> None:
+    tab.goto(serve().url)
+    dropped(tab, where, "name,phone,location\nBlue Ridge,+1 864 555 0100,Greer SC\nOdd,+1 864 055 0102,Greer SC\n")
+    tab.get_by_text("Chosen: dropped.csv").wait_for()
+    tab.fill("input[name=serviceNeeded]", "plumbing")
+    tab.get_by_role("button", name="Show who would be called").click()
+    tab.get_by_role("button", name="Call these 2 providers").wait_for()
+
+    assert tab.locator("#preview-said p").all_inner_texts()[:2] == [
+        "2 of 2 would be called.",
+        "From columns of the file: location from 'location'.",
+    ]
+    assert tab.locator("#preview-rows tr").all_inner_texts() == [
+        "Blue Ridge\t+18645550100\tyes\tplumbing\tGreer SC",
+        "Odd\t+18640550102\tyes: No such number is known to be assigned, but it is possible, so it is called."
+        "\tplumbing\tGreer SC",
+    ]
+
+
+def test_a_file_that_is_too_large_for_a_request_is_said_before_it_is_sent(tab: Any, serve: Serve, vapi: Vapi) -> None:
+    tab.goto(serve().url)
+    dropped(tab, "h1", "name,phone\n" + " " * 4_000_000)
+    tab.get_by_role("button", name="Show who would be called").click()
+    tab.get_by_role("alert").get_by_text("dropped.csv has more than 3.9 MB; split it, or use").wait_for()
+
+
+def dropped(tab: Any, where: str, text: str) -> None:
+    """Drop a file there, as whoever drags it out of a folder does."""
+    tab.evaluate(
+        """([where, text]) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([text], "dropped.csv", { type: "text/csv" }));
+            for (const kind of ["dragover", "drop"]) {
+                const event = new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true });
+                document.querySelector(where).dispatchEvent(event);
+                if (!event.defaultPrevented) throw new Error("the browser opens the file instead of the page");
+            }
+        }""",
+        [where, text],
+    )
+
+
 def test_a_wrong_token_is_said_and_lets_nobody_in(tab: Any, serve: Serve, vapi: Vapi) -> None:
     tab.goto(serve(CONCIERGE_API_TOKEN=TOKEN).url)
     tab.fill("input[name=token]", "wrong")
@@ -102,6 +147,26 @@ def test_a_run_is_stopped_for_good_with_a_click(tab: Any, serve: Serve, vapi: Va
     assert run["stats"]["notCalled"] > 0
 
 
+def test_a_run_that_is_watched_shows_that_time_goes_by_and_whether_its_server_is_there(
+    tab: Any, serve: Serve, vapi: Vapi
+) -> None:
+    vapi.options.stuck = {"+18645550100": "in-progress"}
+    server = serve()
+    tab.goto(f"{server.url}/?run={server.begin(batch(100))}")
+    tab.locator("#now-table").get_by_text("talking").wait_for()
+    since = tab.locator("#now-table td[data-label='Since the dial']")
+    shown = since.inner_text()
+    since.filter(has_not_text=shown).wait_for()
+
+    server.process.kill()
+    server.process.wait()
+    tab.get_by_role("alert").get_by_text("The server does not answer").wait_for()
+    serve("--port", server.url.rpartition(":")[2])
+    tab.get_by_role("alert").wait_for(state="hidden")
+    vapi.end()
+    tab.get_by_text("not finished").wait_for(state="detached")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_serious_is_in_the_way_of_a_screen_reader_and_nothing_is_wider_than_the_page(
     browser: Any, serve: Serve, vapi: Vapi, width: int
@@ -123,6 +188,8 @@ def test_nothing_serious_is_in_the_way_of_a_screen_reader_and_nothing_is_wider_t
         serious = [each["id"] for each in found if each["impact"] in ("serious", "critical")]
         assert (address, serious) == (address, [])
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        captions = page.locator("caption").evaluate_all("all => all.map((one) => one.getBoundingClientRect().width)")
+        assert [each for each in captions if each < width / 2] == []
     context.close()
 
 
