@@ -20,6 +20,7 @@ from concierge_calls.models import CallEvent, CallResult, RunResult
 from concierge_calls.plain import one_line
 
 EVERY = 0.25  # seconds between two frames
+SETTLE = 0.5  # seconds for a frame that is half written when somebody stops us; a terminal may stand still itself
 
 
 class LiveTable(Display):
@@ -110,6 +111,7 @@ class LiveTable(Display):
 
     def _suspended(self) -> None:
         self._is_away = True
+        self._writer.settle(SETTLE)  # what is half written would be written over what the shell writes meanwhile
 
     def _resumed(self) -> None:
         self._is_stale = True

@@ -34,6 +34,7 @@ class Writer:
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._turn = threading.Lock()  # held to look for the thread, so that nothing is queued when it is gone
+        self._writing = threading.Lock()  # held from asking for a text until it is written
 
     def say(self, text: str) -> None:
         """Write the text, at once where no thread runs, else as soon as the stream takes it."""
@@ -49,6 +50,11 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="display", daemon=True)
                 self._thread.start()
+
+    def settle(self, seconds: float) -> None:
+        """Wait until the text is written that was asked for last, so many seconds at most."""
+        if self._writing.acquire(timeout=seconds):
+            self._writing.release()
 
     def close(self) -> None:
         """Wait until everything is written, and write at once from here on."""
@@ -83,6 +89,10 @@ class Writer:
         return [text for text in texts if text is not None]
 
     def _write(self, texts: Sequence[str]) -> None:
+        with self._writing:
+            self._compose_and_put(texts)
+
+    def _compose_and_put(self, texts: Sequence[str]) -> None:
         if self._stream is None:
             return
         try:

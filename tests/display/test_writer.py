@@ -60,6 +60,28 @@ def test_a_stream_that_stalls_holds_nobody_up_and_gets_everything_when_it_goes_o
     assert stream.getvalue() == "".join(f"{number} " for number in range(100))
 
 
+def test_whoever_waits_for_what_is_half_written_waits_for_its_end_and_no_longer_than_they_say() -> None:
+    stream = Stalled()
+    writer = Writer(stream)
+    writer.start()
+    writer.say("one")
+    assert stream.asked.wait(PATIENCE)
+    writer.settle(0.01)
+    seen = [stream.getvalue()]
+
+    def wait() -> None:
+        writer.settle(PATIENCE)
+        seen.append(stream.getvalue())
+
+    with ThreadPoolExecutor() as others:
+        waiting = others.submit(wait)
+        stream.goes_on.set()
+        waiting.result()
+    writer.close()
+
+    assert seen == ["", "one"]
+
+
 def test_what_is_said_while_it_closes_is_written_too() -> None:
     def compose(texts: Sequence[str]) -> str:
         if not texts:  # nothing was said, so it is asked because it closes
