@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from concierge_calls.backend import ENDING, RINGING
 from concierge_calls.draft import Order, write_down
 from concierge_calls.errors import (
     IllegalTransition,
@@ -33,6 +35,7 @@ from concierge_calls.stopping import Worker
 from concierge_calls.ways import Ways
 
 if TYPE_CHECKING:
+    from concierge_calls.forecast import Forecast
     from concierge_calls.settings.loading import Settings
 
 T = TypeVar("T")
@@ -110,9 +113,21 @@ class Run:
         """Return the seconds for which each call had its line, in the file's order."""
         return self._journal.line_times(self.id)
 
-    def cost_a_minute(self) -> float | None:
-        """Return what a minute has cost in earlier runs, in dollars; None where that is not known."""
-        return self._journal.cost_a_minute()
+    def forecast(self, results: Iterable[CallResult]) -> Forecast:
+        """Return what the run would do now, going through these results once."""
+        from concierge_calls.forecast import forecast
+
+        settings = self.settings
+        return forecast(
+            results,
+            now=datetime.now().astimezone(),
+            max_concurrent=settings.max_concurrent,
+            start_interval=settings.start_interval,
+            call_timeout=settings.call_timeout,
+            longest_call=RINGING + settings.call_timeout + ENDING,
+            analysis_timeout=settings.analysis_timeout,
+            rate=self._journal.cost_a_minute(),
+        )
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:

@@ -97,8 +97,7 @@ def test_a_run_is_foretold_in_sentences() -> None:
         "In New York it is 09:12: 2 numbers.",
         "In Los Angeles it is 06:12: 1 number.",
         "It is outside 08:00-20:00 for 1 provider: Upstate[31m Plumbing …0101 (06:12 in Los Angeles).",
-        "This is a warning: nobody is held back, with --yes or without; to call at a better time, stop here and run"
-        " it again later.",
+        "This is a warning, and nobody is held back for it; to call at a better time, begin the run later.",
         "It takes 9 minutes at the longest, if every call lasts as long as it may.",
         "It costs about $1.65 at most, at $0.11 a minute, as earlier calls did on average.",
     ]
@@ -287,8 +286,7 @@ def test_a_number_is_outside_the_hours_when_it_is_so_in_each_of_its_zones() -> N
     assert times_said(ALASKA, now=datetime(2026, 5, 4, 11, 12, tzinfo=HERE)) == [
         "In Adak or Anchorage it is 06:12-07:12: 1 number.",
         "It is outside 08:00-20:00 for 1 provider: Blue Ridge Pipe …0101 (06:12-07:12 in Adak or Anchorage).",
-        "This is a warning: nobody is held back, with --yes or without; to call at a better time, stop here and run"
-        " it again later.",
+        "This is a warning, and nobody is held back for it; to call at a better time, begin the run later.",
     ]
 
 

@@ -13,7 +13,6 @@ from concierge_calls.api.answers import AcceptedAnswer, DocumentAnswer, PreviewA
 from concierge_calls.api.bodies import BatchBody, CallBody, FileBody
 from concierge_calls.api.describing import Answers, problems
 from concierge_calls.api.documents import document
-from concierge_calls.api.forecasting import forecast_notes
 from concierge_calls.api.headers import IdempotencyKey, RespondAsync, request_key
 from concierge_calls.api.orders import Names, One, order_for, order_for_file
 from concierge_calls.api.problems import Problem
@@ -21,8 +20,10 @@ from concierge_calls.api.service import Service, TheService
 from concierge_calls.api.work import Work
 from concierge_calls.beginning import drafted_in
 from concierge_calls.draft import Order
+from concierge_calls.forecast import limits, where
 from concierge_calls.journal import RequestKey
 from concierge_calls.models import RunResult, RunStats
+from concierge_calls.run import Run
 from concierge_calls.settings.loading import Settings
 
 LEFT = "The server is being stopped while run {} goes on; {}."
@@ -80,7 +81,7 @@ async def preview(service: TheService, body: FileBody) -> Response:
     file, order, settings = await asyncio.to_thread(order_for_file, service, body, dry_run=True)
     used = plan.columns_used(file.fields, order.typed, mapped=order.mapped)
     async with drafted_in(service.journal, order, settings) as run:
-        notes = await asyncio.to_thread(forecast_notes, run)
+        notes = await asyncio.to_thread(_forecast, run)
         more = {"columns": list(file.columns), "columnsUsed": used, "notes": notes}
         shown = await asyncio.to_thread(_planned, run.result(), more)
     return Response(shown, media_type="application/json")
@@ -149,3 +150,10 @@ def _accepted(service: Service, run_id: str) -> Response:
     where = service.status_url(run_id)
     headers = {"Location": where, "Preference-Applied": "respond-async"}
     return JSONResponse({"runId": run_id, "statusUrl": where}, 202, headers)
+
+
+def _forecast(run: Run) -> list[str]:
+    if run.simulated:
+        return []
+    planned = run.forecast(run.result().results)
+    return [*where(planned), *limits(planned)] if planned.called else []

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from urllib.parse import urlsplit
 
-from concierge_calls.backend import ENDING, RINGING, Identity
+from concierge_calls.backend import Identity
 from concierge_calls.cli.questions import ask, at_a_terminal, is_yes
 from concierge_calls.display import Display, Verbosity
-from concierge_calls.forecast import Forecast, forecast, limits, where, who
-from concierge_calls.models import CallResult, CallStatus
+from concierge_calls.forecast import limits, where, who
+from concierge_calls.models import CallStatus
 from concierge_calls.plain import count, shown
 from concierge_calls.run import Run
 from concierge_calls.settings.fields import SETTINGS
@@ -36,7 +35,7 @@ class Prompt:
         somebody = stats.pending + stats.not_called + len(run.again) > 0
         self._asked = asked and somebody and at_a_terminal()
         says = self._asked or verbosity > Verbosity.QUIET
-        self._forecast = forecast_of(run, run.undialled()) if says else None  # a look at every row is not for nothing
+        self._forecast = run.forecast(run.undialled()) if says else None  # a look at every row is not for nothing
 
     def introduce(self) -> None:
         """Say who would be called and who not."""
@@ -70,21 +69,6 @@ def host(settings: Settings) -> Iterator[str]:
     if settings.base_url != SETTINGS["base_url"].default:
         name = urlsplit(settings.base_url).hostname or ""
         yield f"The calls go through {'this machine' if is_loopback(name) else name}, as VAPI_BASE_URL says."
-
-
-def forecast_of(run: Run, results: Iterable[CallResult]) -> Forecast:
-    """Say what the run would do now, going through its results once."""
-    settings = run.settings
-    return forecast(
-        results,
-        now=datetime.now().astimezone(),
-        max_concurrent=settings.max_concurrent,
-        start_interval=settings.start_interval,
-        call_timeout=settings.call_timeout,
-        longest_call=RINGING + settings.call_timeout + ENDING,
-        analysis_timeout=settings.analysis_timeout,
-        rate=run.cost_a_minute(),
-    )
 
 
 def _caller(run: Run) -> Iterator[str]:

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import partial
 
 from concierge_calls import report
-from concierge_calls.cli.asking import forecast_of
 from concierge_calls.display import Column, Display, Verbosity, is_wrong
 from concierge_calls.forecast import Forecast, limits, local_clock, where
 from concierge_calls.models import CallRequest, CallResult, CallStatus, RunResult
@@ -37,7 +36,7 @@ def show_plan(run: Run, output: Output, screen: Display, verbosity: Verbosity, n
     if verbosity is Verbosity.QUIET:
         deque(_shown(filter(is_wrong, result.results), screen), maxlen=0)
     else:
-        forecast = forecast_of(run, _shown(result.results, screen))
+        forecast = run.forecast(_shown(result.results, screen))
         screen.say(*notes, *_limits(run, forecast), *report.summary(result))
     if verbosity is Verbosity.VERBOSE:
         screen.say(*_told(run, result))

@@ -58,10 +58,7 @@ def _outside(forecast: Forecast) -> Iterator[str]:
         many = count(forecast.perhaps_outside, "number")
         yield f"It may be outside {_HOURS} for {many} that can be in several time zones."
     if forecast.outside_count:
-        yield (
-            "This is a warning: nobody is held back, with --yes or without;"
-            " to call at a better time, stop here and run it again later."
-        )
+        yield ("This is a warning, and nobody is held back for it; to call at a better time, begin the run later.")
 
 
 def limits(forecast: Forecast) -> Iterator[str]:
