@@ -170,7 +170,8 @@ class Caller:
     async def _claim_in_turn(self, line: Line) -> tuple[Claimed | None, bool]:
         if not self._doubts.are_borne:
             return None, not self._stopping.is_set
-        await self._stopping.unless(self._pace.wait())
+        if self._pace.left:
+            await self._stopping.unless(self._pace.wait())
         with self._patience.waiting():
             turn = await self._stopping.unless(self._backend.turn(), lambda turn: turn.release(unused=True))
         if turn is None:

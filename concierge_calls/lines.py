@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from contextlib import suppress
 from enum import Enum, auto
 
@@ -24,6 +25,7 @@ class Lines:
         self.limit = limit
         self._levels = Levels()
         self._taken: set[Line] = set()
+        self._uses: Counter[_Use] = Counter()  # of those that are taken
         self._waiting: list[Share] = []  # in the order in which they came
         self._changed = asyncio.Event()
         self._whole = Share(self, limit)
@@ -64,13 +66,13 @@ class Lines:
         if self._opens_in(level) > 0:
             return False
         line.is_probe = self._levels.is_probe(level)
-        line.use = _Use.DIALLED
+        self._use(line, _Use.DIALLED)
         return True
 
     def refused(self, line: Line) -> None:
         """The backend had no line for the call on this one."""
         if line.use is not _Use.REFUSED:
-            line.use = _Use.REFUSED
+            self._use(line, _Use.REFUSED)
             self._levels.refused(self._dialled + 1, _now())
             self._changed.set()
 
@@ -82,27 +84,35 @@ class Lines:
     def served(self, line: Line) -> None:
         """The call on this line has one at the backend, too."""
         if line.use is not _Use.SERVED:
-            line.use = _Use.SERVED
-            self._levels.served(sum(each.use is _Use.SERVED for each in self._taken), _now())
+            self._use(line, _Use.SERVED)
+            self._levels.served(self._uses[_Use.SERVED], _now())
             self._changed.set()
 
     def hold(self, line: Line) -> None:
         """Have this line taken, whether one is free or not."""
         if line not in self._taken:
             self._taken.add(line)
+            self._uses[line.use] += 1
             line.share.busy += 1
 
     def give_back(self, line: Line) -> None:
         """Let the next one have a line."""
         if line in self._taken:
             self._taken.discard(line)
+            self._uses[line.use] -= 1
             line.share.busy -= 1
         self._changed.set()
 
     @property
     def _dialled(self) -> int:
         # Who was refused and still waits at the backend has no line there; it counts against our own limit alone.
-        return sum(each.use in (_Use.DIALLED, _Use.SERVED) for each in self._taken)
+        return self._uses[_Use.DIALLED] + self._uses[_Use.SERVED]
+
+    def _use(self, line: Line, use: _Use) -> None:
+        if line in self._taken:
+            self._uses[line.use] -= 1
+            self._uses[use] += 1
+        line.use = use
 
     async def _turn_of(self, share: Share) -> None:
         while (wait := self._wait(share)) > 0:

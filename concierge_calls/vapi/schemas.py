@@ -78,8 +78,11 @@ class _Lenient(BaseModel):
         while parts["type"] != "model-fields":
             parts = parts["schema"]
         for field in parts["fields"].values():
-            if field["schema"]["type"] == "default":
-                field["schema"]["on_error"] = "default"
+            known = field["schema"]
+            if known["type"] == "default":
+                known["on_error"] = "default"
+                # A part of a reply that was not sent is the same for all calls, and nobody changes it.
+                known["copy_default"] = not isinstance(known.get("default"), _Lenient)
         return schema
 
 

@@ -1,8 +1,9 @@
 """How long a run takes against ideal greedy and fixed windows (python -m tests.benchmarks.makespan [--json FILE]).
 
 Ideal greedy is what nobody can beat without knowing the lengths: the calls in the order in which they began, each begun
-the moment a line is free, without any delay. Fixed windows wait for the slowest call of each window. Both are computed
-on the lengths of the very calls of each round, as the server saw them; start-up is excluded.
+the moment a line is free, without any delay. The plan's fixed windows wait for the slowest call of each window, and for
+half a second between two of them. Both are computed on the lengths of the very calls of each round, as the server saw
+them; start-up is excluded.
 """
 
 from __future__ import annotations

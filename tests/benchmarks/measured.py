@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 COMMAND = str(Path(sys.executable).with_name("concierge-calls"))
+PAUSE = 0.5  # seconds between two windows, as the plan has them (its batchDelayMs)
 HERE = Path(__file__).parent
 ASSISTANT = "00000000-0000-4000-8000-000000000777"
 PHONE_NUMBER = "00000000-0000-4000-8000-000000000555"
@@ -80,8 +81,9 @@ def greedy(lengths: Sequence[float], lines: int) -> float:
 
 
 def windows(lengths: Sequence[float], lines: int) -> float:
-    """Return the seconds that the calls take in windows that wait for their slowest call."""
-    return sum(max(lengths[start : start + lines]) for start in range(0, len(lengths), lines))
+    """Return the seconds that the calls take in the plan's windows, which wait for their slowest call and pause."""
+    slowest = [max(lengths[start : start + lines]) for start in range(0, len(lengths), lines)]
+    return sum(slowest) + PAUSE * (len(slowest) - 1)
 
 
 def providers(file: Path, calls: int) -> Path:
