@@ -22,16 +22,6 @@ from concierge_calls.phone import checked_region
 from concierge_calls.providers import ProvidersFile, Row
 from concierge_calls.settings.loading import Settings
 
-# The fields of a service request as the plan knows them -> as a body names them.
-WANTED = {
-    "service": "service_needed",
-    "criteria": "user_criteria",
-    "location": "location",
-    "urgency": "urgency",
-    "problem": "problem_description",
-    "client_name": "client_name",
-    "service_request_id": "service_request_id",
-}
 _SETTINGS = ("call_timeout", "analysis_timeout", "via", "region", "record")
 _FIELDS = {"no_name": "name", "no_service": "serviceNeeded"}  # the others are the phone's
 _NO_SERVICE = "What should the providers be asked for? Name it; only an assistant of the user's own needs no service."
@@ -115,7 +105,7 @@ def _order(
 
 
 def _typed(body: Wanted) -> dict[str, str]:
-    return {name: value for name, field in WANTED.items() if (value := getattr(body, field)) is not None}
+    return {name: value for name, field in plan.REQUEST_FIELDS.items() if (value := getattr(body, field)) is not None}
 
 
 def _settings(service: Service, body: Wanted, names: Names) -> Settings:

@@ -14,6 +14,7 @@ import httpx
 from concierge_calls.errors import KestraNotStarted, KestraUnreachable, SettingsError
 from concierge_calls.kestra.faults import Credentials, Place, will_last
 from concierge_calls.kestra.refusals import Answer
+from concierge_calls.wire import Wire
 
 LONGEST_TRY: Final = 90.0  # seconds; an input of some megabytes takes Kestra several
 SHORTEST_TRY: Final = 5.0
@@ -21,7 +22,6 @@ _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 4.0
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=5.0, pool=5.0)
 _LOST: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
-_NEVER_LEFT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Params = Mapping[str, str] | Sequence[tuple[str, str]]
 Form = Sequence[tuple[str, tuple[str | None, bytes]]]  # a part for each input
@@ -109,7 +109,7 @@ class Connection:
 
         Raises KestraNotStarted when it certainly did nothing, else KestraInDoubt.
         """
-        wire = _Wire()
+        wire = Wire()
         request = self._request("POST", path, params=params, files=form or None, extensions={"trace": wire})
         try:
             async with asyncio.timeout(LONGEST_TRY):
@@ -174,23 +174,6 @@ def form(inputs: Mapping[str, str], files: Mapping[str, bytes]) -> Form:
         *((name, (None, value.encode())) for name, value in inputs.items()),
         *((name, (name, content)) for name, content in files.items()),
     ]
-
-
-class _Wire:
-    """Listens to one request as httpx's `trace` extension; a CONNECT to a proxy before it is not ours."""
-
-    def __init__(self) -> None:
-        self._heard = False
-        self._left = False
-
-    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        self._heard = True
-        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
-            self._left = True
-
-    def never_left(self, error: Exception) -> bool:
-        """Say whether certainly nothing was written; of a transport that tells nothing, the error alone is believed."""
-        return not self._left and (self._heard or isinstance(error, _NEVER_LEFT))
 
 
 def _answer(response: httpx.Response) -> Answer:

@@ -24,7 +24,7 @@ from concierge_calls.vapi.patience import LONGEST_TRY, AskAgain, Patience, TooMa
 from concierge_calls.vapi.reach import Reach
 from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber, listed
 from concierge_calls.vapi.together import Together
-from concierge_calls.vapi.wire import Wire, is_loopback, safe_address
+from concierge_calls.vapi.wire import VapiWire, is_loopback, safe_address
 
 T = TypeVar("T")
 _M = TypeVar("_M", bound=BaseModel)
@@ -100,7 +100,7 @@ class VapiClient:
         Raises NumberRefused, AccountRefused or ComeBackLater when certainly nobody's phone rang, else PlacementInDoubt.
         """
         with ticket:
-            wire = Wire()
+            wire = VapiWire()
             request = self._request("POST", "/call", body=body, wire=wire)
             try:
                 response = await self._send(request, LONGEST_TRY)
@@ -230,7 +230,7 @@ class VapiClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
-        wire: Wire | None = None,
+        wire: VapiWire | None = None,
     ) -> httpx.Request:
         return self._http.build_request(
             method,

@@ -29,7 +29,7 @@ from concierge_calls.output import Output
 from concierge_calls.vapi.client import VapiClient
 from concierge_calls.vapi.clock import VapiClock
 from concierge_calls.vapi.following import Pace
-from concierge_calls.vapi.wire import Wire
+from concierge_calls.wire import Wire
 
 Strike = Callable[[], None]
 

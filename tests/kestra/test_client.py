@@ -26,7 +26,7 @@ from concierge_calls.errors import (
 from concierge_calls.kestra.client import KestraClient
 from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.schemas import Execution, Flow, LogLine, Server, TaskRun
-from tests.vapi.test_client import Answer, closes, keeps_silent, reply, resets, says, serving
+from tests.vapi.test_client import Answer, Time, closes, keeps_silent, reply, resets, says, serving
 
 T = TypeVar("T")
 
@@ -38,22 +38,6 @@ BASIC = "ZGFuYUBleGFtcGxlLmNvbTpHZWhlaW06MDEyMw=="
 NOT_FOUND: dict[str, Any] = {"message": "Not Found", "logref": None, "path": None, "_links": {}, "_embedded": {}}
 HTML = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head></html>"
 EVERY = list(VERSIONS)
-
-
-class Time:
-    """Seconds that go on only by sleeping."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
 
 
 class PaperKestra:
@@ -92,7 +76,7 @@ def ask(
     **how: Any,
 ) -> T:
     """Open a client, ask one question and close it again."""
-    time = time or Time()
+    time = time or Time(0.0)
 
     async def play() -> T:
         transport = httpx.MockTransport(kestra) if kestra else None
@@ -732,7 +716,7 @@ def test_the_log_of_a_loop_has_the_lines_of_its_iterations_and_none_below_the_le
     ids=str,
 )
 def test_a_question_is_asked_again_until_it_is_answered(failure: Any) -> None:
-    kestra, time = PaperKestra(), Time()
+    kestra, time = PaperKestra(), Time(0.0)
     kestra["GET /api/v1/main/executions/e-1"] = [failure, failure, execution_json()]
 
     assert ask(lambda client: client.execution("e-1"), kestra, time=time).id == "e-1"
@@ -740,7 +724,7 @@ def test_a_question_is_asked_again_until_it_is_answered(failure: Any) -> None:
 
 
 def test_a_question_is_given_up_when_patience_is_at_an_end() -> None:
-    kestra, time = PaperKestra(), Time()
+    kestra, time = PaperKestra(), Time(0.0)
     kestra["GET /api/v1/configs"] = [httpx.Response(502, content=HTML)]
     with pytest.raises(KestraUnreachable) as caught:
         ask(KestraClient.greet, kestra, time=time)

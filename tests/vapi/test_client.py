@@ -61,8 +61,8 @@ T = TypeVar("T")
 class Time:
     """Seconds since 1970 that go on only by sleeping; half a minute is left of the UTC minute it begins in."""
 
-    def __init__(self) -> None:
-        self.now = 1_800_000_030.0
+    def __init__(self, now: float = 1_800_000_030.0) -> None:
+        self.now = now
         self.slept: list[float] = []
 
     def __call__(self) -> float:
