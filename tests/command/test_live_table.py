@@ -43,8 +43,8 @@ while True:
     os.tcsetpgrp(0, os.getpgrp())
     if not os.WIFSTOPPED(status):
         sys.exit(os.waitstatus_to_exitcode(status))
-    print("\\n[1]+  Stopped", flush=True)
-    print("$", sys.stdin.readline().strip(), flush=True)
+    print("\\n[1]+  Stopped\\n$ ", end="", flush=True)
+    sys.stdin.readline()
     os.tcsetpgrp(0, child)
     os.killpg(child, signal.SIGCONT)
 """
@@ -257,14 +257,14 @@ def test_after_ctrl_z_and_fg_the_table_stands_below_what_the_shell_wrote(sit: Ca
     seat = sit(before=SHELL)
     before = len(seat.until(talking))
     os.write(seat.ours, b"\x1a")
-    seat.until(lambda lines: "[1]+  Stopped" in lines)
+    seat.until(lambda lines: lines[-2:] == ["[1]+  Stopped", "$"])
     assert seat.echoes
     os.write(seat.ours, b"fg\n")
     lines = seat.until(lambda lines: "$ fg" in lines and talking(lines[lines.index("$ fg") :]))
 
     shell = lines.index("[1]+  Stopped")
     assert talking(lines[:shell])
-    assert lines[shell + 1 :][:4] == ["fg", "$ fg", "", next(line for line in lines if line.startswith("Provider"))]
+    assert lines[shell + 1 :][:3] == ["$ fg", "", next(line for line in lines if line.startswith("Provider"))]
     assert len(lines) > before
     seat.until(lambda _: not seat.echoes)
     vapi.hang_up(FIRST)
