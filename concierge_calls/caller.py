@@ -12,20 +12,20 @@ from itertools import starmap
 from typing import Any
 
 from concierge_calls.backend import Backend, Placed, Turn
-from concierge_calls.claiming import Claims, LookAt
+from concierge_calls.claiming import LookAt
 from concierge_calls.dialer import Dialer
+from concierge_calls.dispatcher import Dispatcher
 from concierge_calls.errors import PlacementInDoubt
 from concierge_calls.journal import Attempt, RunRecord
 from concierge_calls.lines import Line, Lines, Share
 from concierge_calls.models import CallState, Reason
 from concierge_calls.observers import Observer, OnError
-from concierge_calls.pace import Pace, Patience
-from concierge_calls.stopping import LEAVING_LIMIT, OFFLINE_LIMIT, Brakes, Stopping
+from concierge_calls.pace import Pace
+from concierge_calls.stopping import LEAVING_LIMIT, Brakes, Stopping
 from concierge_calls.underway import Awaited, Look, Underway, receipt
 
 Work = Coroutine[Any, Any, None]
 Call = asyncio.Task[None]
-Claimed = tuple[Attempt, Line, Turn]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +68,22 @@ class Caller:
         self._lines = lines
         self._rules = rules
         shared = pace or PaceAndBrakes(Pace(rules.start_interval, sleep=sleep, monotonic=monotonic), Brakes())
-        self._pace, self._doubts = shared.pace, shared.brakes.doubts
         self._stopping = Stopping(shared.brakes, shared.calls_as)
         self._dialer = Dialer(
-            record, backend, self._pace, self._stopping, observer=observer, on_error=on_error, sleep=sleep
+            record, backend, shared.pace, self._stopping, observer=observer, on_error=on_error, sleep=sleep
         )
-        self._changed = asyncio.Event()  # a call left the line or a look is over, so there may be somebody to call
-        self._patience = Patience(
-            self._pace,
-            OFFLINE_LIMIT,
-            on_the_line=lambda: self.on_the_line,
-            changed=self._changed,
-            give_up=self._stopping.give_up,
-        )
-        self._claims = Claims(record, backend.now, rules.redial_after, self._dialer.tell, look, self._changed.set)
         self.underway = Underway(backend)
+        self._dispatcher = Dispatcher(
+            record,
+            backend,
+            lines,
+            shared.pace,
+            self._stopping,
+            self.underway,
+            tell=self._dialer.tell,
+            redial_after=rules.redial_after,
+            look=look,
+        )
         self._calls: set[Call] = set()
         self._followers: dict[str, Call] = {}  # call id -> who follows it
         self._requests: set[Call] = set()  # those of them whose request to dial is in flight
@@ -111,7 +112,7 @@ class Caller:
 
         Expected failures become results. Raises JournalError when the record cannot be kept; all else is a bug.
         """
-        async with self._stopping.shared(self._record.id), self._backend.open(), self._claims.open():
+        async with self._stopping.shared(self._record.id), self._backend.open(), self._dispatcher.open():
             await self._work_off()
             if not self._stopping.offline:
                 await self._work_off()  # what is in doubt is looked for once more, and may be dialled after all
@@ -120,7 +121,7 @@ class Caller:
         """Dial nobody new; the calls on the line are followed to their end, or hung up if that or the rules say so."""
         self._rules = replace(self._rules, hang_up=hang_up or self._rules.hang_up)
         self._stopping.interrupt()
-        self._changed.set()
+        self._dispatcher.changed()
         self._hanging_up = self._rules.hang_up
         for call_id in self.underway.unended() if self._hanging_up else ():
             self._backend.hang_up(call_id)
@@ -144,75 +145,13 @@ class Caller:
     async def _work_off(self) -> None:
         async with asyncio.TaskGroup() as group:
             await self._take_up(group)
-            while (claimed := await self._next()) is not None:
-                self._start(group, self._dial(*claimed), partial(self._let_go, *claimed), self._requests)
-
-    # Who is next
-
-    async def _next(self) -> Claimed | None:
-        while (line := await self._line()) is not None:
-            claimed, more = None, False
-            try:
-                claimed, more = await self._claim_in_turn(line)
-            finally:
-                if claimed is None:
-                    line.free()
-            if claimed is not None or not (more or await self._more_may_come()):
-                return claimed
-        return None
-
-    async def _line(self) -> Line | None:
-        if not (self._doubts.are_borne or self._stopping.is_set):  # who waits for word leaves the lines to the others
-            with self._patience.waiting():
-                await self._stopping.unless(self._doubts.wait())
-        return await self._stopping.unless(self._lines.take(), Line.free)
-
-    async def _claim_in_turn(self, line: Line) -> tuple[Claimed | None, bool]:
-        if not self._doubts.are_borne:
-            return None, not self._stopping.is_set
-        if self._pace.left:
-            await self._stopping.unless(self._pace.wait())
-        with self._patience.waiting():
-            turn = await self._stopping.unless(self._backend.turn(), lambda turn: turn.release(unused=True))
-        if turn is None:
-            return None, False
-        attempt = take_back = None
-        try:
-            if self._stopping.is_set:
-                return None, False
-            if self._pace.left or not self._doubts.are_borne or not line.dial():
-                return None, True  # another one was dialled, or could not be placed, while this one waited for its turn
-            self._changed.clear()
-            self._doubts.sending(turn)
-            take_back = self._pace.reserve()  # at once: another run of the same pace may be about to dial
-            attempt, more = await self._stopping.unless(self._claim()) or (None, False)
-        finally:
-            if attempt is None:
-                turn.release(unused=True)
-                self._doubts.answered(turn)
-                if take_back is not None:
-                    take_back()
-        return (None if attempt is None else (attempt, line, turn)), more
-
-    async def _claim(self) -> tuple[Attempt | None, bool]:
-        # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.
-        claim = await self._claims.next()
-        if claim.attempt is None or claim.event is None:
-            return None, bool(claim.skipped)
-        self.underway.put(claim.attempt, Awaited.END)
-        self._pace.dialled()
-        self._dialer.tell(claim.event, claim.attempt.asked)
-        return claim.attempt, True
-
-    async def _more_may_come(self) -> bool:
-        # A call that was never dialled after all puts its row back, so more may come until every call has ended.
-        under_way = self.on_the_line or self.underway.count(Awaited.WORD) or self._claims.are_waiting
-        if self._stopping.is_set or not (under_way or self._changed.is_set()):
-            return False
-        await self._stopping.unless(self._changed.wait())
-        return True
+            await self._dispatcher.dial_all(partial(self._begin, group))
 
     # Each call
+
+    def _begin(self, group: asyncio.TaskGroup, attempt: Attempt, line: Line, turn: Turn) -> None:
+        over = partial(self._let_go, attempt, line, turn)
+        self._start(group, self._dial(attempt, line, turn), over, self._requests)
 
     def _start(self, group: asyncio.TaskGroup, work: Work, over: Callable[[], object], *among: set[Call]) -> None:
         task = group.create_task(work)
@@ -260,7 +199,7 @@ class Caller:
     def _let_go(self, attempt: Attempt, line: Line | None, turn: Turn | None = None) -> None:
         if turn is not None:
             turn.release()
-            self._doubts.answered(turn)
+            self._stopping.doubts.answered(turn)
             self._stopping.not_found(attempt.key, answered=False, last=True)  # in doubt or not, nobody looks for it now
         self.underway.remove(attempt)
         self._free(line)
@@ -268,7 +207,7 @@ class Caller:
     def _free(self, line: Line | None) -> None:
         if line is not None:
             line.free()
-        self._changed.set()
+        self._dispatcher.changed()
 
     # What an earlier process left, and what is still in doubt
 

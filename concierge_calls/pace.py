@@ -29,6 +29,11 @@ class Pace:
         self._failed_at = 0.0
 
     @property
+    def keeps_distance(self) -> bool:
+        """Whether one dial waits for a while after the one before it."""
+        return self._interval > 0
+
+    @property
     def left(self) -> float:
         """Seconds until the next dial may leave; 0.0 when it may at once, infinite while another may be about to."""
         if not self._decided.is_set():
@@ -47,7 +52,7 @@ class Pace:
 
     def reserve(self) -> Callable[[], None]:
         """Keep other runs' dials apart from one that may be about to leave; what is returned says that it does not."""
-        if self._interval > 0:
+        if self.keeps_distance:
             self._decided.clear()
         return self._decided.set
 

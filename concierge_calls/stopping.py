@@ -88,7 +88,8 @@ class Stopping:
         self._brakes = brakes or Brakes()
         self.doubts = self._brakes.doubts
         self._streak = self._brakes.streaks[calls_as]
-        self._event = asyncio.Event()
+        self._is_set = False
+        self._works: set[asyncio.Future[Any]] = set()  # what is waited for unless this is set
 
     def __repr__(self) -> str:
         why = self.reason.code if self.reason else "interrupted" if self.interrupted else "not stopped"
@@ -97,7 +98,7 @@ class Stopping:
     @property
     def is_set(self) -> bool:
         """Whether nobody new is dialled."""
-        return self._event.is_set()
+        return self._is_set
 
     @asynccontextmanager
     async def shared(self, run_id: str) -> AsyncIterator[None]:
@@ -112,10 +113,12 @@ class Stopping:
     def interrupt(self) -> None:
         """Somebody said so, and a resume goes on."""
         self.interrupted = True
-        self._event.set()
+        self._set()
 
     def give_up(self) -> None:
-        """Nobody has been reached for long."""
+        """Nobody has been reached for long; said once, however many waited."""
+        if self.offline:
+            return
         log.warning(_OFFLINE.format(resume=self.resume))
         self.offline = True
         self.interrupt()
@@ -130,7 +133,7 @@ class Stopping:
     def refuse(self, reason: Reason) -> None:
         """Every other call would be refused for this reason; the first one that is named is kept."""
         self.reason = self.reason or reason
-        self._event.set()
+        self._set()
 
     def ended(self, progress: Progress) -> None:
         """A call has ended: stop all if that is the account's fault, or if calls in a row say that it is."""
@@ -144,19 +147,25 @@ class Stopping:
         `undo` gives back what had come when whoever waits for it was cancelled.
         """
         work = asyncio.ensure_future(waiting)
-        stop = asyncio.ensure_future(self._event.wait())
+        self._works.add(work)
         try:
-            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if work.cancel():  # which does nothing to work that is done
-                await asyncio.wait({work})
+            if self._is_set:
+                work.cancel()
+            await asyncio.wait({work})
         except asyncio.CancelledError:
             if undo is not None:
                 work.add_done_callback(partial(_give_back, undo))
             raise
         finally:
-            stop.cancel()
-            work.cancel()
+            self._works.discard(work)
+            work.cancel()  # which does nothing to work that is done
         return None if work.cancelled() else work.result()
+
+    def _set(self) -> None:
+        works = () if self._is_set else self._works
+        self._is_set = True
+        for work in works:  # but not in the midst of what it does: it may have come to its end, and be told of it
+            work.get_loop().call_soon(work.cancel)
 
 
 def _give_back(undo: Callable[[T], object], work: asyncio.Future[T]) -> None:

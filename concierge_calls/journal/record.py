@@ -42,6 +42,7 @@ class RunRecord:
         self._taken_up = False
         self._dials = True
         self._redials = Redials()
+        self._redialling = asyncio.Lock()  # of several that claim at once, one asks whose turn it is
 
     def __repr__(self) -> str:
         return f"<RunRecord {self.id}>"
@@ -138,14 +139,15 @@ class RunRecord:
         return await self._claimed(partial(transitions.redial, attempt=attempt, at=at or now, now=now))
 
     async def _claim_again(self, at: datetime) -> Claim | None:
-        while (attempt := self._redials.next) is not None:
-            claim: Claim | Reason | None = None
-            with suppress(IllegalTransition):  # it is in doubt no longer, since it was found meanwhile
-                claim = await self.redial(attempt, at=at)
-            self._redials.dialled(claim)
-            if isinstance(claim, Claim):
-                return claim
-        return None
+        async with self._redialling:
+            while (attempt := self._redials.next) is not None:
+                claim: Claim | Reason | None = None
+                with suppress(IllegalTransition):  # it is in doubt no longer, since it was found meanwhile
+                    claim = await self.redial(attempt, at=at)
+                self._redials.dialled(claim)
+                if isinstance(claim, Claim):
+                    return claim
+            return None
 
     async def _claimed(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         return await self._writer.write_for(operation, self._take_back)

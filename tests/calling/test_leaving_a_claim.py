@@ -46,12 +46,13 @@ async def leave(caller: Caller) -> None:
     await caller.leave()
 
 
+@pytest.mark.parametrize("interval", [0.0, 1.0], ids=["several at once", "one after the other"])
 @pytest.mark.parametrize("stop", [drain, leave])
 def test_a_claim_that_is_being_committed_is_taken_back_before_anything_else_of_the_run_is_read(
-    rehearse: Rehearse, stop: Stop
+    rehearse: Rehearse, stop: Stop, interval: float
 ) -> None:
     async def scenario(run: Rehearsal) -> None:
-        caller = await run.caller()
+        caller = await run.caller(start_interval=interval)
 
         async def meanwhile() -> None:
             await stop(caller)
@@ -68,4 +69,4 @@ def test_a_claim_that_is_being_committed_is_taken_back_before_anything_else_of_t
     run.play(scenario)
 
     assert (run.backend.order, run.backend.looks, run.backend.turns_out, run.events) == ([], [], 0, [])
-    assert [(attempt.row, attempt.state) for attempt in run.attempts()] == [(0, "void")]
+    assert {attempt.state for attempt in run.attempts()} == {"void"}

@@ -260,7 +260,7 @@ def test_a_request_that_is_refused_stops_its_own_run_alone(rehearse: Rehearse) -
     runs = [rehearse(2, {0: [Take(error=AccountRefused("No such voice.", "bad_request"))]}), rehearse(2)]
 
     async def scenario() -> list[Caller]:
-        return await Office.of(2).together(runs)
+        return await Office.of(2, 1.0).together(runs)
 
     callers = played(runs, scenario)
     assert [caller.stopped for caller in callers] == [Reason("bad_request", "No such voice."), None]

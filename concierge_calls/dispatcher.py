@@ -1,0 +1,154 @@
+"""Brings together what it takes to dial somebody: a free line, the pace, a turn at the backend, and a row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Final
+
+from concierge_calls.backend import Backend, Turn
+from concierge_calls.claiming import Claims, LookAt
+from concierge_calls.journal import Attempt, RunRecord
+from concierge_calls.lines import Line, Lines, Share
+from concierge_calls.pace import Pace, Patience
+from concierge_calls.stopping import OFFLINE_LIMIT, Stopping
+from concierge_calls.underway import Awaited, Underway
+
+# Rows that are claimed at once, where dials keep no distance, are committed at once. It takes a turn to claim one, so
+# what a crash leaves in doubt is bounded by the backend's turns as before.
+MOST_AT_ONCE: Final = 4
+
+Claimed = tuple[Attempt, Line, Turn]
+Dial = Callable[[Attempt, Line, Turn], object]
+
+
+class Dispatcher:
+    """Has row after row dialled as soon as a line is free, until nobody is left to call."""
+
+    def __init__(
+        self,
+        record: RunRecord,
+        backend: Backend,
+        lines: Lines | Share,
+        pace: Pace,
+        stopping: Stopping,
+        underway: Underway,
+        *,
+        tell: Callable[..., object],
+        redial_after: datetime | None,
+        look: LookAt | None,
+    ) -> None:
+        """Dispatch this record's rows; what is claimed is put down as `underway`, and the claim is told."""
+        self._backend = backend
+        self._lines = lines
+        self._pace = pace
+        self._stopping = stopping
+        self._doubts = stopping.doubts
+        self._underway = underway
+        self._tell = tell
+        self._changed = asyncio.Event()  # a call left the line or a look is over, so there may be somebody to call
+        self._claims = Claims(record, backend.now, redial_after, tell, look, self.changed)
+        self._helpers: set[asyncio.Task[None]] = set()
+        self._patience = Patience(
+            pace,
+            OFFLINE_LIMIT,
+            on_the_line=lambda: underway.count(Awaited.END),
+            changed=self._changed,
+            give_up=stopping.give_up,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Dispatcher {self._claims!r}, {len(self._helpers)} helpers>"
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Let dead runs be looked at while the context lasts."""
+        return self._claims.open()
+
+    def changed(self) -> None:
+        """There may be somebody to call, or a line for somebody."""
+        self._changed.set()
+
+    async def dial_all(self, dial: Dial) -> None:
+        """Hand over each row that is claimed, with its line and turn; returns once nobody is left, or may come."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(0 if self._pace.keeps_distance else MOST_AT_ONCE - 1):
+                helper = group.create_task(self._dial_each(dial, is_last=False))
+                self._helpers.add(helper)
+                helper.add_done_callback(self._helped)
+            await self._dial_each(dial, is_last=True)
+
+    async def _dial_each(self, dial: Dial, *, is_last: bool) -> None:
+        # Whoever is no help any more goes; one stays to the end, since a call that was not dialled puts its row back.
+        while (claimed := await self._next(is_last=is_last)) is not None:
+            dial(*claimed)
+
+    def _helped(self, helper: asyncio.Task[None]) -> None:
+        self._helpers.discard(helper)
+        self._changed.set()
+
+    async def _next(self, *, is_last: bool) -> Claimed | None:
+        while (line := await self._line()) is not None:
+            claimed, more = None, False
+            if is_last:
+                self._changed.clear()
+            try:
+                claimed, more = await self._claim_in_turn(line)
+            finally:
+                if claimed is None:
+                    line.free()
+            if claimed is not None or not (more or (is_last and await self._more_may_come())):
+                return claimed
+        return None
+
+    async def _line(self) -> Line | None:
+        if not (self._doubts.are_borne or self._stopping.is_set):  # who waits for word leaves the lines to the others
+            with self._patience.waiting():
+                await self._stopping.unless(self._doubts.wait())
+        return await self._stopping.unless(self._lines.take(), Line.free)
+
+    async def _claim_in_turn(self, line: Line) -> tuple[Claimed | None, bool]:
+        if not self._doubts.are_borne:
+            return None, not self._stopping.is_set
+        if self._pace.left:
+            await self._stopping.unless(self._pace.wait())
+        with self._patience.waiting():
+            turn = await self._stopping.unless(self._backend.turn(), lambda turn: turn.release(unused=True))
+        if turn is None:
+            return None, False
+        attempt = take_back = None
+        try:
+            if self._stopping.is_set:
+                return None, False
+            if self._pace.left or not self._doubts.are_borne or not line.dial():
+                return None, True  # another one was dialled, or could not be placed, while this one waited for its turn
+            self._doubts.sending(turn)
+            take_back = self._pace.reserve()  # at once: another run of the same pace may be about to dial
+            attempt, more = await self._stopping.unless(self._claim()) or (None, False)
+        finally:
+            if attempt is None:
+                turn.release(unused=True)
+                self._doubts.answered(turn)
+                if take_back is not None:
+                    take_back()
+        return (None if attempt is None else (attempt, line, turn)), more
+
+    async def _claim(self) -> tuple[Attempt | None, bool]:
+        # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.
+        claim = await self._claims.next()
+        if claim.attempt is None or claim.event is None:
+            return None, bool(claim.skipped)
+        self._underway.put(claim.attempt, Awaited.END)
+        self._pace.dialled()
+        self._tell(claim.event, claim.attempt.asked)
+        return claim.attempt, True
+
+    async def _more_may_come(self) -> bool:
+        # A call that was never dialled after all puts its row back, so more may come until every call has ended.
+        awaited = self._underway.count(Awaited.END) or self._underway.count(Awaited.WORD)
+        under_way = awaited or self._claims.are_waiting or self._helpers
+        if self._stopping.is_set or not (under_way or self._changed.is_set()):
+            return False
+        await self._stopping.unless(self._changed.wait())
+        return True
