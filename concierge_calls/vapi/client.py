@@ -79,6 +79,8 @@ class VapiClient:
             trust_env=not is_loopback(self._base.host),
             event_hooks={"response": [self._learn_time]},
         )
+        # No answer of Vapi's depends on a cookie, and to look for one in each takes long.
+        self._http.cookies.extract_cookies = lambda response: None  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         return f"<VapiClient {self._base.host} {self.gate!r}>"

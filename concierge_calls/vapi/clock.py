@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 
 class VapiClock:
@@ -39,6 +40,7 @@ class VapiClock:
             self._offset = stamped - self.monotonic()
 
 
+@lru_cache(8)  # the replies of a second have the same
 def _seconds(date_header: str | None) -> float | None:
     try:
         stamped = parsedate_to_datetime(date_header or "")

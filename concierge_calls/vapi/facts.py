@@ -37,19 +37,24 @@ _VAPIS_OWN: Final = frozenset(
 
 def plain(value: Any, limit: int) -> str:
     """One line of text without braces, control and bidi characters; at most `limit` UTF-16 units, cut at a word."""
-    text = " ".join("".join(map(_letter, as_text(value).translate(_BRACES))).split())
+    text = as_text(value).translate(_BRACES)
+    if not (text.isascii() and text.isprintable()):  # which most texts are, and to look at each letter takes long
+        text = "".join(map(_letter, text))
+    text = " ".join(text.split())
     return text if _units(text) <= limit else _cut(text, limit - 1) + "…"
 
 
 def as_text(value: Any, depth: int = 0) -> str:
     """What a cell holds, as words: lists by commas, pairs by colons."""
+    if isinstance(value, str):
+        return value
     if value is None or depth > _DEEPEST:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {as_text(item, depth + 1)}" for key, item in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
         return ", ".join(as_text(item, depth + 1) for item in value)
     return str(value)
 

@@ -29,7 +29,7 @@ class Pace:
     """How long following waits for what, in seconds."""
 
     overlap: float = 2.0  # how far a whole look of the feed reaches back before the newest change seen
-    whole: float = 0.5  # from one whole look to the next; those in between, at a short interval, are glances
+    whole: float = 1.0  # from one whole look to the next; those in between, at a short interval, are glances
     glance: float = 0.25  # how far one of these reaches back
     fresh: float = 60.0  # a call that was placed longer ago is asked for by its id when following begins
     sweep: float = 60.0  # a live call of which the feed told nothing for so long is asked for by its id

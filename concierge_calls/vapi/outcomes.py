@@ -64,9 +64,10 @@ def analysis_due(call: Call, expects: Expected) -> bool:
     known = conclusion(call.ended_reason)
     if not (known.analysis and expects.anything):
         return False
-    if not _speakers(call):
+    speakers = _speakers(call)
+    if not speakers:
         return known.concludes in {"conversation", "timeout"} and _lasted(call) >= _FIRST_SENTENCE
-    return len(_speakers(call)) > 1 and "user" in _speakers(call)
+    return len(speakers) > 1 and "user" in speakers
 
 
 def analysis_complete(call: Call, expects: Expected) -> bool:

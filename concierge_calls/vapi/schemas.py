@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +20,6 @@ from pydantic import (
     GetCoreSchemaHandler,
     ModelWrapValidatorHandler,
     NaiveDatetime,
-    PrivateAttr,
     ValidationError,
     model_validator,
 )
@@ -81,9 +80,11 @@ class _Lenient(BaseModel):
             known = field["schema"]
             if known["type"] == "default":
                 known["on_error"] = "default"
-                # A part of a reply that was not sent is the same for all calls, and nobody changes it.
-                known["copy_default"] = not isinstance(known.get("default"), _Lenient)
         return schema
+
+    def __hash__(self) -> int:
+        """Have a hash: pydantic copies, each time, a default that has none (pydantic-core, `WithDefaultValidator`)."""
+        return hash(type(self))
 
 
 class Customer(_Lenient):
@@ -210,13 +211,16 @@ class Call(_Lenient):
     monitor: Monitor = Field(default=Monitor(), repr=False)
     subscription_limits: SubscriptionLimits = SubscriptionLimits()
 
-    _body: Any = PrivateAttr(default=None)
+    # Not one of pydantic's private attributes, which take as long to make as the rest of the call.
+    __slots__ = ("_body",)
+    if TYPE_CHECKING:
+        _body: ClassVar[Any]
 
     @model_validator(mode="wrap")
     @classmethod
     def _keep_body(cls, body: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         call = handler(body)
-        call._body = body
+        object.__setattr__(call, "_body", body)
         return call
 
     def key(self) -> str | None:

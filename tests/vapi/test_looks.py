@@ -38,10 +38,10 @@ def test_at_an_interval_of_a_second_each_look_reaches_back_whole_behind_the_newe
 
 def test_looks_in_quick_succession_are_glances_and_a_whole_one_goes_back_to_the_last_whole_one() -> None:
     looks = Looks(Pace())
-    taken = [look(looks, tick / 10, tick / 10) for tick in range(11)]
-    assert [each.is_whole for each in taken] == [tick % 5 == 0 for tick in range(11)]
-    assert [each.since for each in taken if each.is_whole] == [at(-2.0), at(-2.0), at(-1.5)]
-    assert [each.since for each in taken[1:5]] == [at(tick / 10 - 0.25) for tick in range(4)]
+    taken = [look(looks, tick / 10, tick / 10) for tick in range(21)]
+    assert [each.is_whole for each in taken] == [tick % 10 == 0 for tick in range(21)]
+    assert [each.since for each in taken if each.is_whole] == [at(-2.0), at(-2.0), at(-1.0)]
+    assert [each.since for each in taken[1:10]] == [at(tick / 10 - 0.25) for tick in range(9)]
 
 
 def test_a_change_that_shows_itself_two_seconds_late_is_in_a_whole_look_whatever_was_seen_meanwhile() -> None:
@@ -79,8 +79,8 @@ def test_what_was_shown_is_kept_until_a_whole_look_shows_it_no_more() -> None:
     look(looks, 0.0, 0.0)
     look(looks, 0.1, 0.1)
     assert set(looks.shown) == {"call 0.0", "call 0.1"}
-    look(looks, 0.5, 0.5)
-    assert set(looks.shown) == {"call 0.5"}
+    look(looks, 1.0, 1.0)
+    assert set(looks.shown) == {"call 1.0"}
 
 
 def test_what_is_forgotten_begins_anew() -> None:
