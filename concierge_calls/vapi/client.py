@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
@@ -16,36 +14,30 @@ import httpx
 from pydantic import BaseModel
 from tenacity import AsyncRetrying, retry_if_exception_type
 
-from concierge_calls.errors import ReadRefused, SettingsError
-from concierge_calls.vapi import faults, recordings
+from concierge_calls.errors import ReadRefused
+from concierge_calls.vapi import faults
 from concierge_calls.vapi.clock import VapiClock
+from concierge_calls.vapi.connection import Connection
 from concierge_calls.vapi.gate import Gate, Priority, Ticket
 from concierge_calls.vapi.patience import LONGEST_TRY, AskAgain, Patience, TooManyRequests
 from concierge_calls.vapi.reach import Reach
 from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber, listed
 from concierge_calls.vapi.together import Together
-from concierge_calls.vapi.wire import VapiWire, is_loopback, safe_address
+from concierge_calls.vapi.wire import VapiWire
 
 T = TypeVar("T")
 _M = TypeVar("_M", bound=BaseModel)
 
 PATIENCE: Final = 60.0  # seconds for which a question is asked again
-_TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0, pool=5.0)
-_LONGEST_PAUSE: Final = 62.0  # seconds in which nothing is asked after a 429
-_SPREAD: Final = 2.0  # seconds after the minute's turn over which the waiting come back
 _ASK_AGAIN: Final = frozenset({408, 425, 429})
 _LOST: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
-
-# httpx logs the address of every request at INFO, and a control URL is a key to a live call.
-if (_httpx_log := logging.getLogger("httpx")).level == logging.NOTSET:
-    _httpx_log.setLevel(logging.WARNING)
 
 
 class VapiClient:
     """Speaks to Vapi with one key; every request passes the gate and teaches the clock.
 
-    `transport`, `sleep` and `jitter` (a random share between 0 and 1) are there to be replaced. Proxies of the
-    environment are used but for a loopback address: for https they only tunnel, so they cannot repeat a create.
+    `transport`, `sleep` and `jitter` (a random share between 0 and 1) are there to be replaced. Raises SettingsError
+    for a key that cannot be sent.
     """
 
     def __init__(
@@ -59,31 +51,20 @@ class VapiClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        if not api_key or not all("!" <= letter <= "~" for letter in api_key):
-            raise SettingsError("VAPI_API_KEY has a character that no key has; copy it anew from Vapi's dashboard.")
         self.gate = gate
         self.clock = clock or VapiClock()
         self.reach = Reach()
         self._together = Together()
         self._key = api_key
-        self._base = httpx.URL(base_url)
-        self.base_url = str(self._base).rstrip("/")  # where Vapi is, without a slash at the end
-        self._sleep = sleep
         self._jitter = jitter
-        self._http = httpx.AsyncClient(
-            transport=transport,
-            timeout=_TIMEOUT,
-            # The gate bounds what is in flight; a connection kept for longer may be closed by Vapi as we send.
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=5.0),
-            follow_redirects=False,
-            trust_env=not is_loopback(self._base.host),
-            event_hooks={"response": [self._learn_time]},
+        self._sleep = sleep
+        self._connection = Connection(
+            api_key, base_url, gate=gate, clock=self.clock, transport=transport, jitter=jitter
         )
-        # No answer of Vapi's depends on a cookie, and to look for one in each takes long.
-        self._http.cookies.extract_cookies = lambda response: None  # type: ignore[method-assign]
+        self.base_url = self._connection.base_url  # where Vapi is, without a slash at the end
 
     def __repr__(self) -> str:
-        return f"<VapiClient {self._base.host} {self.gate!r}>"
+        return f"<VapiClient {httpx.URL(self.base_url).host} {self.gate!r}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,7 +74,7 @@ class VapiClient:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._connection.aclose()
 
     # Vapi: POST /call, CreateCallDTO -> 201 Call.
     async def create_call(self, body: Mapping[str, Any], ticket: Ticket) -> Call:
@@ -103,9 +84,9 @@ class VapiClient:
         """
         with ticket:
             wire = VapiWire()
-            request = self._request("POST", "/call", body=body, wire=wire)
+            request = self._connection.request("POST", "/call", body=body, wire=wire)
             try:
-                response = await self._send(request, LONGEST_TRY)
+                response = await self._connection.send(request, LONGEST_TRY)
             except Exception as error:
                 self.reach.lost()
                 raise wire.fault_of(error) from error
@@ -152,10 +133,10 @@ class VapiClient:
         Raises ReadFailed when there was no answer, ReadRefused when the address is neither https nor loopback.
         """
         what = "the end of a call"
-        request = self._http.build_request("POST", safe_address(control_url), json={"type": "end-call"})
+        request = self._connection.keyless(control_url, {"type": "end-call"})
         with await self.gate.enter(Priority.HANG_UP):
             try:
-                response = await self._send(request, LONGEST_TRY)
+                response = await self._connection.send(request, LONGEST_TRY)
             except _LOST as error:
                 raise AskAgain(what, type(error).__name__) from error
         if response.is_success or response.is_client_error:
@@ -182,7 +163,7 @@ class VapiClient:
 
         Raises ReadFailed when there was none, ReadRefused when it was a no, or led where no recording should be.
         """
-        return await recordings.opened(self._http, self._key, self.base_url, address, headers)
+        return await self._connection.recording(address, headers)
 
     async def _ask(
         self,
@@ -201,7 +182,9 @@ class VapiClient:
         async def once() -> T:
             with await self.gate.enter(priority):
                 try:
-                    response = await self._send(self._request(method, path, params=params), limit.one_try())
+                    response = await self._connection.send(
+                        self._connection.request(method, path, params=params), limit.one_try()
+                    )
                 except _LOST as error:
                     raise AskAgain(what, type(error).__name__) from error
             answer = self._answer(what, response, read)
@@ -209,7 +192,11 @@ class VapiClient:
             return answer
 
         again = retry_if_exception_type(AskAgain)
-        return await AsyncRetrying(retry=again, stop=limit.stop, wait=limit.wait, sleep=self._sleep, reraise=True)(once)
+        tries = AsyncRetrying(retry=again, stop=limit.stop, wait=limit.wait, sleep=self._sleep, reraise=True)
+        async for each in tries:  # what it calls by itself it keeps the answer of, in circles of its own
+            with each:
+                answer = await once()
+        return answer
 
     def _answer(self, what: str, response: httpx.Response, read: Callable[[bytes], T]) -> T:
         status, body = response.status_code, response.content
@@ -223,56 +210,7 @@ class VapiClient:
             self.reach.found()
             raise faults.refused_to_show(what, status, body, hide=self._key)
         kind = TooManyRequests if status == 429 else AskAgain
-        raise kind(what, f"HTTP {status}", self._asked_to_wait(response))
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        wire: VapiWire | None = None,
-    ) -> httpx.Request:
-        return self._http.build_request(
-            method,
-            _address(self.base_url, path),
-            params=params,
-            content=None if body is None else json.dumps(body, allow_nan=False).encode("ascii"),
-            headers={"Authorization": f"Bearer {self._key}"} | ({"Content-Type": "application/json"} if body else {}),
-            extensions={"trace": wire} if wire else None,
-        )
-
-    async def _send(self, request: httpx.Request, seconds: float) -> httpx.Response:
-        async with asyncio.timeout(seconds):
-            response = await self._http.send(request)
-        if response.status_code == 429 and self._is_vapi(request) and not faults.lacks_lines(response.content):
-            # Vapi counts all requests of a minute, so whatever was refused, the others are next. It counts no further,
-            # so the calls on the line are not left out of sight for longer.
-            self.gate.pause(self._asked_to_wait(response) or 0.0)
-        return response
-
-    async def _learn_time(self, response: httpx.Response) -> None:
-        """Set the clock as soon as the head of a reply is there; a proxy's own page tells the proxy's own time."""
-        if self._is_vapi(response.request) and "json" in response.headers.get("content-type", ""):
-            self.clock.learn(response.headers.get("date"))
-
-    def _is_vapi(self, request: httpx.Request) -> bool:
-        return request.url.host == self._base.host
-
-    def _asked_to_wait(self, response: httpx.Response) -> float | None:
-        """Return the seconds that a reply asks for; Vapi names none with a 429, whose minute ends with UTC's."""
-        seconds = faults.retry_after(response.headers)
-        if response.status_code != 429:
-            return seconds
-        if seconds is None:
-            return 60.0 - self.clock.seconds() % 60.0 + _SPREAD * self._jitter()
-        return min(seconds, _LONGEST_PAUSE)
-
-
-@lru_cache(16)  # nearly all requests go to one address, which takes long to read
-def _address(base_url: str, path: str) -> httpx.URL:
-    return httpx.URL(f"{base_url}{path}")
+        raise kind(what, f"HTTP {status}", self._connection.asked_to_wait(response))
 
 
 async def _if_known(asking: Awaitable[T]) -> T | None:

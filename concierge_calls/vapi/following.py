@@ -166,6 +166,12 @@ class Life:
                 self.ended_at = min(call.ended_at or now, now)
         self.news.set()
 
+    def leave(self) -> None:
+        """End what goes on beside its following."""
+        for task in self.tasks:
+            task.cancel()
+        self.tasks, self.alarm = set(), None  # such a task holds the life, and whatever was said in the call, for long
+
     def miss(self, now: datetime) -> None:
         """Take in that Vapi does not know the call."""
         self.heard_at = now

@@ -107,8 +107,7 @@ class Watch:
         """Follow this call no longer; the feed rests when nobody is left."""
         if self._lives.get(life.id) is life:
             del self._lives[life.id]
-        for task in life.tasks:
-            task.cancel()
+        life.leave()
         if not self._lives:
             self._somebody.clear()
 
