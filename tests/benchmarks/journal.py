@@ -1,16 +1,23 @@
-"""How many transitions a second the journal commits, one by one and at once (python -m tests.benchmarks.journal)."""
+"""How many transitions a second the journal commits, one by one and at once.
+
+Run by hand: python -m tests.benchmarks.journal [--json FILE]. What is compared is a run with one line, whose
+transitions are committed one after the other, with runs whose lines share commits.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sqlite3
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from concierge_calls.journal import Journal, NewRun, RunRecord
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallStatus, Provider, ServiceRequest
+from tests.benchmarks.measured import report
 
 CALLS = 1_000
 STEPS = 4  # claim, placed, ended, settled
@@ -48,13 +55,17 @@ async def measure(journal: Journal, lines: int) -> float:
 
 def main() -> None:
     """Print the figures, and how much faster many at once are than one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
+    options = parser.parse_args()
+    figures: dict[str, Any] = {
+        "settings": f"SQLite {sqlite3.sqlite_version}, {CALLS} calls of {STEPS} transitions each"
+    }
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder, Journal(Path(folder) / "runs.db") as journal:
-        print(f"SQLite {sqlite3.sqlite_version}, {CALLS} calls of {STEPS} transitions each")
-        alone = asyncio.run(measure(journal, 1))
-        print(f"  1 line   {alone:8.0f} transitions/s")
-        for lines in (5, 50):
-            rate = asyncio.run(measure(journal, lines))
-            print(f"{lines:3} lines  {rate:8.0f} transitions/s, {rate / alone:.1f} times as many")
+        rates = {lines: asyncio.run(measure(journal, lines)) for lines in (1, 5, 50)}
+    figures |= {f"lines: {lines}, transitions/s": rate for lines, rate in rates.items()}
+    figures |= {f"{lines} lines against 1": rates[lines] / rates[1] for lines in (5, 50)}
+    report("Transitions that the journal commits with many calls at once, against one", figures, options.json)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,26 @@
 """The most memory that a run and its document take with many results, against few.
 
-Run by hand: python -m tests.benchmarks.memory [--calls 20000] [--fewer 1000] [--bytes 50000] [--run 4000] [--json FILE]
+Run by hand: python -m tests.benchmarks.memory [--calls 20000] [--fewer 1000] [--bytes 50000] [--run 20000] [--json F]
 
 Each figure is the most memory that a process of its own ever held. The results are written by the journal's own
 transitions, fifty lines at a time, each with its conversation and with the backend's own record, of so many bytes each;
-then `show` writes them as each format. With --run the command itself calls so many, and a quarter of them, at a
-simulator, whose conversations are shorter.
+then `show` writes them as each format. With --run the command itself calls so many, and the fewer, at the benchmarks'
+server, whose calls take 0.2 to 2 s, on as many lines.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.planted import COMMAND, LINES, number, ours, plant, simulator, towards, used
+from tests.benchmarks.measured import batch, providers, run, server, settings
+from tests.benchmarks.planted import COMMAND, LINES, plant, used
 
 LIMIT, MOST = 1.2, 100.0  # times, and megabytes
 FORMATS = ("json", "jsonl", "csv")
-SPEED = "100"
 
 
 def shown(folder: Path, calls: int, size: int) -> dict[str, float]:
@@ -34,21 +33,11 @@ def shown(folder: Path, calls: int, size: int) -> dict[str, float]:
     return found
 
 
-def called(folder: Path, calls: int) -> float:
+def called(folder: Path, calls: int, size: int) -> float:
     """Return the megabytes that a run of so many calls took at most, from the file to the document."""
-    file = folder / "providers.csv"
-    with file.open("w", newline="") as table:
-        writer = csv.writer(table)
-        writer.writerow(["name", "phone", "service"])
-        # 8 talks on to the call's own limit.
-        numbers = (number(index) for index in range(2 * calls) if index % 10 != 8)
-        writer.writerows(
-            [f"Business {row}", phone, "plumbing"] for row, phone in zip(range(calls), numbers, strict=False)
-        )
-    limits = ["--start-interval", "0", "--max-concurrent", str(LINES), "--yes", "-q", "-o", "-"]
-    with simulator("--speed", SPEED) as url:
-        environment = ours(folder, VAPI_POLL_INTERVAL="0.1", **towards(url))
-        return used([COMMAND, "batch", str(file), *limits], environment, may_end_with=3).memory
+    file = providers(folder / "providers.csv", calls)
+    with server("--analysis", 0.2, "--said", size // 3) as url:  # it is said in the transcript, and by turns twice
+        return run(batch(file, LINES, folder), url, settings(url, folder, poll=0.1)).memory_mb
 
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
@@ -60,8 +49,11 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         rows |= {name: (left[name], right[name]) for name in left}
     if options.run:
         with tempfile.TemporaryDirectory() as few, tempfile.TemporaryDirectory() as many:
-            name = f"batch of {options.run // 4:,} and {options.run:,}"
-            rows[name] = called(Path(few), options.run // 4), called(Path(many), options.run)
+            few_mb, many_mb = (
+                called(Path(few), options.fewer, options.bytes),
+                called(Path(many), options.run, options.bytes),
+            )
+            rows[f"batch of {options.run:,}"] = few_mb, many_mb
     return figures | {"megabytes": rows}
 
 
@@ -73,7 +65,7 @@ def main() -> None:
     parser.add_argument(
         "--bytes", type=int, default=50_000, help="of each result, and of the backend's own record of it"
     )
-    parser.add_argument("--run", type=int, default=0, help="calls at a simulator, by the command itself")
+    parser.add_argument("--run", type=int, default=0, help="calls by the command itself, which takes minutes")
     parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
     options = parser.parse_args()
     figures = measured(options)

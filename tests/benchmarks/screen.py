@@ -1,12 +1,19 @@
-"""What a frame of the live table costs with ten rows and with ten thousand (python -m tests.benchmarks.screen)."""
+"""What a frame of the live table costs with ten rows and with ten thousand.
+
+Run by hand: python -m tests.benchmarks.screen [--json FILE]. What is compared is the CPU time of a frame at one and the
+same size of the screen, in turn.
+"""
 
 from __future__ import annotations
 
+import argparse
 import io
 import statistics
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from concierge_calls.display.live import LiveTable
 from concierge_calls.models import (
@@ -18,12 +25,14 @@ from concierge_calls.models import (
     Provider,
     ServiceRequest,
 )
+from tests.benchmarks.measured import report
 from tests.display.calls import AT, after, run
 
 SIZE = (80, 14)  # a screen that ten rows fill
 FRAMES = 400
 ROUNDS = 7
 LIMIT = 1.2
+RATIO = f"10,000 rows against 10 (limit {LIMIT})"
 LINES = 5
 STEPS = (EventKind.CALL_DIALING, EventKind.CALL_PLACED, EventKind.CALL_RINGING, EventKind.CALL_IN_PROGRESS)
 
@@ -81,22 +90,6 @@ def seconds(work: Callable[[], object], times: int) -> float:
     return (time.process_time() - start) / times
 
 
-def main() -> None:
-    """Print the figures, and whether they keep the limit."""
-    few, many = (told(rows, SIZE) for rows in (10, 10_000))
-    rounds = [(seconds(few.draw, FRAMES), seconds(many.draw, FRAMES)) for _ in range(ROUNDS)]
-    ten, thousands = (statistics.median(column) for column in zip(*rounds, strict=True))
-    ratio = statistics.median(right / left for left, right in rounds)
-    print(f"CPU per frame at {SIZE[0]}x{SIZE[1]}, median of {ROUNDS} rounds of {FRAMES} frames, each a second later")
-    print(f"      10 rows  {ten * 1e3:6.3f} ms")
-    print(f"  10,000 rows  {thousands * 1e3:6.3f} ms, {ratio:.2f} times as much (limit {LIMIT})")
-    full = seconds(told(10_000, (120, 40)).draw, FRAMES)
-    print(f"  10,000 rows  {full * 1e3:6.3f} ms at 120x40; at 4 frames a second {full * 400:.2f} % of a core")
-    observed(10_000)
-    if ratio > LIMIT:
-        raise SystemExit(f"A frame costs {ratio:.2f} times as much with 10,000 rows as with 10.")
-
-
 def told(rows: int, size: tuple[int, int]) -> LiveTable:
     """A table that has taken everything that happened."""
     table = begun(rows, size)
@@ -105,14 +98,41 @@ def told(rows: int, size: tuple[int, int]) -> LiveTable:
     return table
 
 
-def observed(rows: int) -> None:
-    """Print what the observer costs the event loop."""
+def observed(rows: int) -> float:
+    """Seconds that the observer costs the event loop for each event."""
     table, all_of_them = begun(rows, SIZE), events(rows)
     start = time.process_time()
     for event in all_of_them:
         table(event)
-    each = (time.process_time() - start) / len(all_of_them)
-    print(f"CPU per event in the event loop, {len(all_of_them):,} events: {each * 1e6:.1f} us")
+    return (time.process_time() - start) / len(all_of_them)
+
+
+def measured() -> dict[str, Any]:
+    """Return all figures."""
+    few, many = (told(rows, SIZE) for rows in (10, 10_000))
+    rounds = [(seconds(few.draw, FRAMES), seconds(many.draw, FRAMES)) for _ in range(ROUNDS)]
+    ten, thousands = (statistics.median(column) for column in zip(*rounds, strict=True))
+    full = seconds(told(10_000, (120, 40)).draw, FRAMES)
+    return {
+        "settings": f"{SIZE[0]}x{SIZE[1]}, median of {ROUNDS} rounds of {FRAMES} frames, each a second later",
+        "10 rows, ms": ten * 1e3,
+        "10,000 rows, ms": thousands * 1e3,
+        "10,000 rows at 120x40, ms": full * 1e3,
+        "the same at 4 frames a second, % of a core": full * 400,
+        "an event in the event loop, us": observed(10_000) * 1e6,
+        RATIO: statistics.median(right / left for left, right in rounds),
+    }
+
+
+def main() -> None:
+    """Print the figures, and whether they keep the limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
+    options = parser.parse_args()
+    figures = measured()
+    report("CPU per frame of the live table, with 10,000 rows against 10", figures, options.json)
+    if figures[RATIO] > LIMIT:
+        raise SystemExit(f"A frame costs {figures[RATIO]:.2f} times as much with 10,000 rows as with 10.")
 
 
 if __name__ == "__main__":

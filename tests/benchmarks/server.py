@@ -66,6 +66,11 @@ class Call:
             self._shown = {step: json.dumps(self._body(step, now), separators=(",", ":")).encode()}
         return self._shown[step]
 
+    def forget(self, now: float) -> None:
+        """Write it anew when somebody asks for it so late, since all that was said is a lot to keep."""
+        if self.analysed < now - KEPT:
+            self._shown = {}
+
     def _body(self, step: int, now: float) -> dict[str, Any]:
         status = ("queued", "ringing", "in-progress", "ended", "ended")[step]
         times = {"createdAt": written(self.begun), "updatedAt": written(self.changed(now))}
@@ -125,6 +130,8 @@ class Account:
             return iter(self.calls.values())
         over = sum(call.analysed < now - KEPT for call in self._recent)
         if over > len(self._recent) // 2:
+            for call in self._recent:
+                call.forget(now)
             self._recent = deque(call for call in self._recent if call.analysed >= now - KEPT)
         return iter(self._recent)
 

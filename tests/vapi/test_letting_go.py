@@ -1,4 +1,4 @@
-"""What calls have said is let go once they are settled, or a long run would hold all of it until garbage is collected."""
+"""What calls have said is let go once they are settled; a long run would hold all of it till garbage is collected."""
 
 from __future__ import annotations
 
