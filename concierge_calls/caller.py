@@ -21,20 +21,11 @@ from concierge_calls.lines import Line, Lines, Share
 from concierge_calls.models import CallState, Reason
 from concierge_calls.observers import Observer, OnError
 from concierge_calls.pace import Pace
-from concierge_calls.stopping import LEAVING_LIMIT, Brakes, Stopping
+from concierge_calls.stopping import LEAVING_LIMIT, Stopping
 from concierge_calls.underway import Awaited, Look, Underway, receipt
 
 Work = Coroutine[Any, Any, None]
 Call = asyncio.Task[None]
-
-
-@dataclass(frozen=True, slots=True)
-class PaceAndBrakes:
-    """How fast all runs dial that share it, and what stops them."""
-
-    pace: Pace
-    brakes: Brakes
-    calls_as: object = None  # one run's number and assistant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +50,8 @@ class Caller:
         observer: Observer,
         on_error: OnError | None = None,
         look: LookAt | None = None,
-        pace: PaceAndBrakes | None = None,
+        pace: Pace | None = None,
+        stopping: Stopping | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,17 +59,15 @@ class Caller:
         self._backend = backend
         self._lines = lines
         self._rules = rules
-        shared = pace or PaceAndBrakes(Pace(rules.start_interval, sleep=sleep, monotonic=monotonic), Brakes())
-        self._stopping = Stopping(shared.brakes, shared.calls_as)
-        self._dialer = Dialer(
-            record, backend, shared.pace, self._stopping, observer=observer, on_error=on_error, sleep=sleep
-        )
+        pace = pace or Pace(rules.start_interval, sleep=sleep, monotonic=monotonic)
+        self._stopping = stopping or Stopping()
+        self._dialer = Dialer(record, backend, pace, self._stopping, observer=observer, on_error=on_error, sleep=sleep)
         self.underway = Underway(backend)
         self._dispatcher = Dispatcher(
             record,
             backend,
             lines,
-            shared.pace,
+            pace,
             self._stopping,
             self.underway,
             tell=self._dialer.tell,

@@ -6,15 +6,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from concierge_calls import routing
-from concierge_calls.caller import PaceAndBrakes
 from concierge_calls.lines import Lines
 from concierge_calls.pace import Pace
-from concierge_calls.stopping import Brakes
+from concierge_calls.stopping import Brakes, Stopping
 
 if TYPE_CHECKING:
     from concierge_calls.settings.loading import Settings
@@ -30,7 +27,8 @@ class Exchange:
         """Share what these settings allow; `server_url` is where Vapi sends its server messages."""
         self.lines = Lines(settings.max_concurrent)
         interval = 0.0 if simulate else settings.start_interval
-        self.pace = PaceAndBrakes(Pace(interval, sleep=asyncio.sleep, monotonic=time.monotonic), Brakes())
+        self.pace = Pace(interval, sleep=asyncio.sleep, monotonic=time.monotonic)
+        self._brakes = Brakes()
         self.client = client
         self.simulate = simulate
         self._settings = settings
@@ -40,11 +38,9 @@ class Exchange:
     def __repr__(self) -> str:
         return f"<Exchange {self.lines!r}, {self.client!r}>"
 
-    def part(self, settings: Settings) -> Exchange:
-        """Return the same for one run, whose calls fail like those alone that leave the same number and assistant."""
-        part = copy(self)
-        part.pace = replace(self.pace, calls_as=(settings.phone_number_id, settings.assistant_id))
-        return part
+    def stopping(self, settings: Settings) -> Stopping:
+        """Return what stops one run, whose calls fail like those alone that leave the same number and assistant."""
+        return Stopping(self._brakes, (settings.phone_number_id, settings.assistant_id))
 
     def backend(self, settings: Settings) -> VapiBackend:
         """Return the way of one run, which has settings of its own."""

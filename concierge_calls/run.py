@@ -79,7 +79,7 @@ class Run:
         self._record = record
         self.settings = settings
         self._order = order
-        self.ways = Ways(record, settings, order, routes, None if exchange is None else exchange.part(settings))
+        self.ways = Ways(record, settings, order, routes, exchange)
         self._caller: Worker | None = None
 
     @property

@@ -127,10 +127,18 @@ class Ways:
             raise SettingsError("Nobody can be called directly without VAPI_API_KEY and VAPI_PHONE_NUMBER_ID.")
         if not directly:
             self._record.dial_nobody()  # whoever is left goes to Kestra
-        most, shared, rules = self._settings.max_concurrent, self._exchange, self._rules()
-        lines = Lines(most) if shared is None else shared.lines.share(most)
-        pace = None if shared is None else shared.pace
-        return Caller(self._record, backend, lines, rules, observer=observer, on_error=on_error, look=look, pace=pace)
+        shared, most = self._exchange, self._settings.max_concurrent
+        return Caller(
+            self._record,
+            backend,
+            Lines(most) if shared is None else shared.lines.share(most),
+            self._rules(),
+            observer=observer,
+            on_error=on_error,
+            look=look,
+            pace=None if shared is None else shared.pace,
+            stopping=None if shared is None else shared.stopping(self._settings),
+        )
 
     def _terms(self) -> Terms:
         from concierge_calls.kestra.handing import Terms

@@ -239,18 +239,13 @@ def test_one_feed_follows_the_calls_of_all_runs_and_a_new_one_those_that_come_la
     assert asyncio.run(scenario()) == [1, 1, 0, 1]
 
 
-def test_runs_share_lines_pace_and_brakes_and_what_ends_alike_with_those_that_call_as_they_do() -> None:
+def test_runs_share_the_brakes_and_what_ends_alike_with_those_that_call_as_they_do() -> None:
     async def scenario() -> None:
         async with exchange(load(), simulate=True) as shared:
-            first, second = shared.part(load()), shared.part(load({"call_timeout": 60}))
-            other = shared.part(load({"assistant_id": "22222222-2222-4222-8222-222222222222"}))
-            for part in (first, second, other):
-                assert (part.lines, part.pace.pace, part.pace.brakes) == (
-                    shared.lines,
-                    shared.pace.pace,
-                    shared.pace.brakes,
-                )
-            assert first.pace.calls_as == second.pace.calls_as != other.pace.calls_as
+            first, second = shared.stopping(load()), shared.stopping(load({"call_timeout": 60}))
+            other = shared.stopping(load({"assistant_id": "22222222-2222-4222-8222-222222222222"}))
+            assert first.doubts is second.doubts is other.doubts
+            assert first.calls_as == second.calls_as != other.calls_as
 
     asyncio.run(scenario())
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
-from concierge_calls.caller import Caller, PaceAndBrakes
+from concierge_calls.caller import Caller
 from concierge_calls.lines import Lines
 from concierge_calls.pace import Pace
-from concierge_calls.stopping import Brakes
+from concierge_calls.stopping import Brakes, Stopping
 from tests.calling.fakes import VirtualLoop
 from tests.calling.rehearsal import Rehearsal
 
@@ -22,16 +22,17 @@ class Office:
     """What the runs of one server share, in virtual time."""
 
     lines: Lines
-    pace: PaceAndBrakes
+    pace: Pace
+    brakes: Brakes
 
     @classmethod
     def of(cls, lines: int, interval: float = 0.0) -> Office:
         pace = Pace(interval, sleep=asyncio.sleep, monotonic=asyncio.get_running_loop().time)
-        return cls(Lines(lines), PaceAndBrakes(pace, Brakes()))
+        return cls(Lines(lines), pace, Brakes())
 
     async def caller(self, run: Rehearsal, *, calls_as: str = "", most: int | None = None) -> Caller:
-        pace = replace(self.pace, calls_as=calls_as)
-        return await run.caller(shared=self.lines.share(most or self.lines.limit), pace=pace)
+        lines, stopping = self.lines.share(most or self.lines.limit), Stopping(self.brakes, calls_as)
+        return await run.caller(shared=lines, pace=self.pace, stopping=stopping)
 
     async def call_all(self, run: Rehearsal, *, calls_as: str = "", most: int | None = None) -> Caller:
         """Call everybody of this run, and return the caller that did."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-from concierge_calls.caller import Caller, PaceAndBrakes, Rules
+from concierge_calls.caller import Caller, Rules
 from concierge_calls.claiming import LookAt
 from concierge_calls.errors import PlacementError
 from concierge_calls.journal import Clock, Journal, NewRun, Owner, RunRecord
@@ -25,6 +25,8 @@ from concierge_calls.models import (
     Provider,
     ServiceRequest,
 )
+from concierge_calls.pace import Pace
+from concierge_calls.stopping import Stopping
 from tests.calling.fakes import FakeBackend, NoWaiting, Take, VirtualLoop, moment
 
 T = TypeVar("T")
@@ -101,9 +103,15 @@ class Rehearsal:
         return caller
 
     async def caller(
-        self, lines: int = 5, *, shared: Lines | Share | None = None, pace: PaceAndBrakes | None = None, **rules: Any
+        self,
+        lines: int = 5,
+        *,
+        shared: Lines | Share | None = None,
+        pace: Pace | None = None,
+        stopping: Stopping | None = None,
+        **rules: Any,
     ) -> Caller:
-        """Take up the run as a new process does, or begin it; what is `shared` and the `pace` are other runs', too."""
+        """Take up the run as a new process does, or begin it; `shared` lines and the `pace` are other runs', too."""
         loop = cast(VirtualLoop, asyncio.get_running_loop())
         clock = Clock(now=lambda: moment(loop.time()), monotonic=loop.time)  # asked by the writer's thread too
         journal = Journal(self._path, clock)
@@ -120,6 +128,7 @@ class Rehearsal:
             on_error=lambda *told: self.on_error(*told),
             look=self.look,
             pace=pace,
+            stopping=stopping,
             monotonic=loop.time,
         )
 

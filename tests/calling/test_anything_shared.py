@@ -47,7 +47,7 @@ def test_whatever_befalls_several_runs_each_row_comes_to_its_end_and_all_togethe
             return await office.call_all(run)
 
         callers = await asyncio.gather(*(call(number, run) for number, run in enumerate(runs)))
-        assert (office.lines.busy, office.pace.brakes.runs) == (0, [])
+        assert (office.lines.busy, office.brakes.runs) == (0, [])
         return list(callers)
 
     callers = played(runs, scenario)
@@ -101,7 +101,7 @@ def test_a_run_that_breaks_at_any_write_leaves_nothing_taken_and_the_others_go_o
         callers = [await office.caller(run) for run in (broken, other)]
         broken.broken = break_down
         await asyncio.gather(*(caller.call_all() for caller in callers), return_exceptions=True)
-        assert (office.lines.busy, broken.backend.turns_out, office.pace.brakes.runs) == (0, 0, [])
+        assert (office.lines.busy, broken.backend.turns_out, office.brakes.runs) == (0, 0, [])
         assert callers[1].interrupted or other.statuses() == ["completed"] * 4
 
     played([broken, other], scenario)
