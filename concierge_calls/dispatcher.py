@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from enum import Enum, auto
 from typing import Final
 
 from concierge_calls.backend import Backend, Turn
@@ -16,12 +17,19 @@ from concierge_calls.pace import Pace, Patience
 from concierge_calls.stopping import OFFLINE_LIMIT, Stopping
 from concierge_calls.underway import Awaited, Underway
 
-# Rows that are claimed at once, where dials keep no distance, are committed at once. It takes a turn to claim one, so
-# what a crash leaves in doubt is bounded by the backend's turns as before.
-MOST_AT_ONCE: Final = 4
+# Rows that are claimed side by side, where dials keep no distance, share a commit. As many as Vapi's gate has creates
+# in flight: since each takes a turn first, more would only wait there, and what a crash leaves in doubt is no more.
+SIDE_BY_SIDE: Final = 4
 
 Claimed = tuple[Attempt, Line, Turn]
 Dial = Callable[[Attempt, Line, Turn], object]
+
+
+class _Nobody(Enum):
+    """Why a line and a turn came to no dial."""
+
+    JUST_NOW = auto()  # others were dialled or in doubt meanwhile, the row was held back, or nobody is dialled any more
+    IS_LEFT = auto()  # no row is pending
 
 
 class Dispatcher:
@@ -73,33 +81,34 @@ class Dispatcher:
     async def dial_all(self, dial: Dial) -> None:
         """Hand over each row that is claimed, with its line and turn; returns once nobody is left, or may come."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(0 if self._pace.keeps_distance else MOST_AT_ONCE - 1):
-                helper = group.create_task(self._dial_each(dial, is_last=False))
+            for _ in range(0 if self._pace.keeps_distance else SIDE_BY_SIDE - 1):
+                helper = group.create_task(self._help(dial))
                 self._helpers.add(helper)
                 helper.add_done_callback(self._helped)
-            await self._dial_each(dial, is_last=True)
+            while (claimed := await self._next()) is not None:
+                dial(*claimed)
 
-    async def _dial_each(self, dial: Dial, *, is_last: bool) -> None:
-        # Whoever is no help any more goes; one stays to the end, since a call that was not dialled puts its row back.
-        while (claimed := await self._next(is_last=is_last)) is not None:
-            dial(*claimed)
+    async def _help(self, dial: Dial) -> None:
+        # Until nobody is left; rows that are put back after that are few, and come one by one.
+        while (line := await self._line()) is not None:
+            claimed = await self._claim_on(line)
+            if claimed is _Nobody.IS_LEFT:
+                return
+            if isinstance(claimed, tuple):
+                dial(*claimed)
 
     def _helped(self, helper: asyncio.Task[None]) -> None:
         self._helpers.discard(helper)
         self._changed.set()
 
-    async def _next(self, *, is_last: bool) -> Claimed | None:
+    async def _next(self) -> Claimed | None:
         while (line := await self._line()) is not None:
-            claimed, more = None, False
-            if is_last:
-                self._changed.clear()
-            try:
-                claimed, more = await self._claim_in_turn(line)
-            finally:
-                if claimed is None:
-                    line.free()
-            if claimed is not None or not (more or (is_last and await self._more_may_come())):
+            self._changed.clear()
+            claimed = await self._claim_on(line)
+            if isinstance(claimed, tuple):
                 return claimed
+            if claimed is _Nobody.IS_LEFT and not await self._more_may_come():
+                return None
         return None
 
     async def _line(self) -> Line | None:
@@ -108,41 +117,52 @@ class Dispatcher:
                 await self._stopping.unless(self._doubts.wait())
         return await self._stopping.unless(self._lines.take(), Line.free)
 
-    async def _claim_in_turn(self, line: Line) -> tuple[Claimed | None, bool]:
+    async def _claim_on(self, line: Line) -> Claimed | _Nobody:
+        claimed: Claimed | _Nobody = _Nobody.JUST_NOW
+        try:
+            if (turn := await self._turn()) is not None:
+                claimed = await self._claim_in(turn, line)
+        finally:
+            if isinstance(claimed, _Nobody):
+                line.free()
+        return claimed
+
+    async def _turn(self) -> Turn | None:
         if not self._doubts.are_borne:
-            return None, not self._stopping.is_set
+            return None
         if self._pace.left:
             await self._stopping.unless(self._pace.wait())
         with self._patience.waiting():
-            turn = await self._stopping.unless(self._backend.turn(), lambda turn: turn.release(unused=True))
-        if turn is None:
-            return None, False
-        attempt = take_back = None
+            return await self._stopping.unless(self._backend.turn(), lambda turn: turn.release(unused=True))
+
+    async def _claim_in(self, turn: Turn, line: Line) -> Claimed | _Nobody:
+        claimed: Claimed | _Nobody = _Nobody.JUST_NOW
+        take_back = None
         try:
-            if self._stopping.is_set:
-                return None, False
-            if self._pace.left or not self._doubts.are_borne or not line.dial():
-                return None, True  # another one was dialled, or could not be placed, while this one waited for its turn
-            self._doubts.sending(turn)
-            take_back = self._pace.reserve()  # at once: another run of the same pace may be about to dial
-            attempt, more = await self._stopping.unless(self._claim()) or (None, False)
+            if self._may_dial_on(line):  # others were dialled, or could not be, while this one waited for its turn
+                self._doubts.sending(turn)
+                take_back = self._pace.reserve()  # at once: another run of the same pace may be about to dial
+                claimed = await self._stopping.unless(self._claim(turn, line)) or claimed
         finally:
-            if attempt is None:
+            if isinstance(claimed, _Nobody):
                 turn.release(unused=True)
                 self._doubts.answered(turn)
                 if take_back is not None:
                     take_back()
-        return (None if attempt is None else (attempt, line, turn)), more
+        return claimed
 
-    async def _claim(self) -> tuple[Attempt | None, bool]:
+    def _may_dial_on(self, line: Line) -> bool:
+        return not (self._stopping.is_set or self._pace.left) and self._doubts.are_borne and line.dial()
+
+    async def _claim(self, turn: Turn, line: Line) -> Claimed | _Nobody:
         # The turn is held already: what is committed here leaves at once, so a crash leaves as few as can be in doubt.
         claim = await self._claims.next()
         if claim.attempt is None or claim.event is None:
-            return None, bool(claim.skipped)
+            return _Nobody.JUST_NOW if claim.skipped else _Nobody.IS_LEFT
         self._underway.put(claim.attempt, Awaited.END)
         self._pace.dialled()
         self._tell(claim.event, claim.attempt.asked)
-        return claim.attempt, True
+        return claim.attempt, line, turn
 
     async def _more_may_come(self) -> bool:
         # A call that was never dialled after all puts its row back, so more may come until every call has ended.

@@ -1,4 +1,4 @@
-"""One way to one Vapi: who asks, what each reply teaches, and that nothing is sent while Vapi takes no more."""
+"""One way to one Vapi: with whose key it is asked, and what each reply teaches: the time, and when it takes no more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from concierge_calls.vapi.wire import VapiWire, is_loopback, safe_address
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0, pool=5.0)
 _LONGEST_PAUSE: Final = 62.0  # seconds in which nothing is asked after a 429
 _SPREAD: Final = 2.0  # seconds after the minute's turn over which the waiting come back
-_READ: Final = httpx.ByteStream(b"")
+_NOTHING_MORE: Final = httpx.ByteStream(b"")
 
 # httpx logs the address of every request at INFO, and a control URL is a key to a live call.
 if (_httpx_log := logging.getLogger("httpx")).level == logging.NOTSET:
@@ -98,10 +98,10 @@ class Connection:
         """Send it once, and return the whole reply; raises TimeoutError after so many seconds, or what httpx raises."""
         async with asyncio.timeout(seconds):
             response = await self._http.send(request)
-        response.stream = _READ  # the two would hold one another, and all that was read, until garbage is collected
+        response.stream = _NOTHING_MORE  # the two would hold one another, and all that was read, as garbage
         if response.status_code == 429 and self._is_vapi(request) and not faults.lacks_lines(response.content):
-            # Vapi counts all requests of a minute, so whatever was refused, the others are next. It counts no further,
-            # so the calls on the line are not left out of sight for longer.
+            # Vapi counts all requests of a minute, so whatever was refused, the others would be, too, until that ends;
+            # then the calls on the line are asked for again.
             self._gate.pause(self.asked_to_wait(response) or 0.0)
         return response
 
