@@ -77,6 +77,7 @@ class Caller:
         self._calls: set[Call] = set()
         self._followers: dict[str, Call] = {}  # call id -> who follows it
         self._requests: set[Call] = set()  # those of them whose request to dial is in flight
+        self._unsent: set[int] = set()  # attempts whose calls have not begun yet
         self._hanging_up = self._leaving = False
 
     def __repr__(self) -> str:
@@ -135,20 +136,24 @@ class Caller:
     async def _work_off(self) -> None:
         async with asyncio.TaskGroup() as group:
             await self._take_up(group)
-            await self._dispatcher.dial_all(partial(self._begin, group))
+            await self._dispatcher.dial_all(group, partial(self._begin, group))
 
     # Each call
 
     def _begin(self, group: asyncio.TaskGroup, attempt: Attempt, line: Line, turn: Turn) -> None:
+        self._unsent.add(attempt.id)
         over = partial(self._let_go, attempt, line, turn)
-        self._start(group, self._dial(attempt, line, turn), over, self._requests)
+        call = self._start(group, self._dial(attempt, line, turn), over, self._requests)
+        if self._leaving:  # it was told as dialling just before
+            asyncio.get_running_loop().call_later(LEAVING_LIMIT, call.cancel)
 
-    def _start(self, group: asyncio.TaskGroup, work: Work, over: Callable[[], object], *among: set[Call]) -> None:
+    def _start(self, group: asyncio.TaskGroup, work: Work, over: Callable[[], object], *among: set[Call]) -> Call:
         task = group.create_task(work)
         for calls in (self._calls, *among):
             calls.add(task)
             task.add_done_callback(calls.discard)
         task.add_done_callback(lambda _: over())  # for nothing is run of one that is cancelled before it begins
+        return task
 
     async def _dial(self, attempt: Attempt, line: Line, turn: Turn) -> None:
         if (placed := await self._place(attempt, turn, line)) is not None:
@@ -156,6 +161,7 @@ class Caller:
 
     async def _place(self, attempt: Attempt, turn: Turn, line: Line) -> Placed | None:
         placed = doubt = None
+        self._unsent.discard(attempt.id)
         off_the_line = partial(self._await, attempt, None, line, Awaited.WORD)
         try:
             placed = await self._dialer.place(attempt, turn, line)
@@ -192,6 +198,8 @@ class Caller:
             self._stopping.doubts.answered(turn)
             self._stopping.not_found(attempt.key, answered=False, last=True)  # in doubt or not, nobody looks for it now
         self.underway.remove(attempt)
+        if attempt.id in self._unsent:
+            self._record.take_back(attempt)
         self._free(line)
 
     def _free(self, line: Line | None) -> None:

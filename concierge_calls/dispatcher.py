@@ -49,6 +49,7 @@ class Dispatcher:
         look: LookAt | None,
     ) -> None:
         """Dispatch this record's rows; what is claimed is put down as `underway`, and the claim is told."""
+        self._record = record
         self._backend = backend
         self._lines = lines
         self._pace = pace
@@ -78,15 +79,17 @@ class Dispatcher:
         """There may be somebody to call, or a line for somebody."""
         self._changed.set()
 
-    async def dial_all(self, dial: Dial) -> None:
-        """Hand over each row that is claimed, with its line and turn; returns once nobody is left, or may come."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(0 if self._pace.keeps_distance else SIDE_BY_SIDE - 1):
-                helper = group.create_task(self._help(dial))
-                self._helpers.add(helper)
-                helper.add_done_callback(self._helped)
-            while (claimed := await self._next()) is not None:
-                dial(*claimed)
+    async def dial_all(self, group: asyncio.TaskGroup, dial: Dial) -> None:
+        """Hand over each row that is claimed, with its line and turn; returns once nobody is left, or may come.
+
+        The `group` is that of the calls, so that nobody begins one more where one has broken the run.
+        """
+        for _ in range(0 if self._pace.keeps_distance else SIDE_BY_SIDE - 1):
+            helper = group.create_task(self._help(dial))
+            self._helpers.add(helper)
+            helper.add_done_callback(self._helped)
+        while (claimed := await self._next()) is not None:
+            dial(*claimed)
 
     async def _help(self, dial: Dial) -> None:
         # Until nobody is left; rows that are put back after that are few, and come one by one.
@@ -142,7 +145,7 @@ class Dispatcher:
             if self._may_dial_on(line):  # others were dialled, or could not be, while this one waited for its turn
                 self._doubts.sending(turn)
                 take_back = self._pace.reserve()  # at once: another run of the same pace may be about to dial
-                claimed = await self._stopping.unless(self._claim(turn, line)) or claimed
+                claimed = await self._stopping.unless(self._claim(turn, line), self._take_back) or claimed
         finally:
             if isinstance(claimed, _Nobody):
                 turn.release(unused=True)
@@ -163,6 +166,11 @@ class Dispatcher:
         self._pace.dialled()
         self._tell(claim.event, claim.attempt.asked)
         return claim.attempt, line, turn
+
+    def _take_back(self, claimed: Claimed | _Nobody) -> None:
+        if not isinstance(claimed, _Nobody):  # whoever claimed was cancelled just then
+            self._underway.remove(claimed[0])
+            self._record.take_back(claimed[0])
 
     async def _more_may_come(self) -> bool:
         # A call that was never dialled after all puts its row back, so more may come until every call has ended.

@@ -51,6 +51,7 @@ class Lines:
         self._waiting.append(share)
         try:
             await self._turn_of(share)
+            self._waiting.sort(key=lambda each: each is share)  # a share may wait more than once, and others come first
             return self._held(Line(self, share))
         finally:
             self._waiting.remove(share)

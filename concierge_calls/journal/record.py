@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from concierge_calls.errors import IllegalTransition, JournalFull
+from concierge_calls.errors import IllegalTransition, JournalError, JournalFull
 from concierge_calls.journal import drafts, guards, sittings, transitions
 from concierge_calls.journal.entries import Attempt, Claim, Clock, HistoryRow
 from concierge_calls.journal.handovers import Handovers
@@ -152,11 +152,18 @@ class RunRecord:
     async def _claimed(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         return await self._writer.write_for(operation, self._take_back)
 
+    def take_back(self, attempt: Attempt) -> None:
+        """Have the row of an attempt that was never sent wait again, as soon as can be; whoever asks does not wait."""
+        with suppress(JournalError):  # the journal has been closed; a resume looks for the call, and finds none
+            self._writer.submit(partial(self._void, attempt))
+
     def _take_back(self, db: sqlite3.Connection, claim: object) -> None:
-        # Whoever claimed was cancelled and has never seen the attempt, so it was never sent.
-        if isinstance(claim, Claim) and claim.attempt is not None:
-            reason = Reason("not_sent", "The run was interrupted before the request left.")
-            transitions.void(db, attempt=claim.attempt, reason=reason, now=self._clock.now())
+        if isinstance(claim, Claim) and claim.attempt is not None:  # and whoever claimed was cancelled before
+            self._void(claim.attempt, db)
+
+    def _void(self, attempt: Attempt, db: sqlite3.Connection) -> None:
+        reason = Reason("not_sent", "The run was interrupted before the request left.")
+        transitions.void(db, attempt=attempt, reason=reason, now=self._clock.now())
 
     async def placed(
         self, attempt: Attempt, call_id: str, created_at: datetime | None, *, adopted: bool = False

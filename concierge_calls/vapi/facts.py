@@ -46,10 +46,10 @@ def plain(value: Any, limit: int) -> str:
 
 def as_text(value: Any, depth: int = 0) -> str:
     """What a cell holds, as words: lists by commas, pairs by colons."""
-    if isinstance(value, str):
-        return value
     if value is None or depth > _DEEPEST:
         return ""
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
