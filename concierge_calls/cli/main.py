@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from concierge_calls import __version__
 from concierge_calls.cli import batch, doctor, forgetting, history, kestra, kestra_child, numbers, serve, simulator
@@ -20,10 +21,15 @@ from concierge_calls.plain import masked
 BUG = 1
 NOT_CALLED = 2
 
+# Flags of Typer's own that have no default: where one is not typed it would load pydantic to say so, even for the help
+# of a command, before which the group's flags are read.
+FLAGS = ("help", "install_completion", "show_completion")
+CONTEXT = {"help_option_names": ["--help", "-h"], "default_map": dict.fromkeys(FLAGS, False)}
+
 app = typer.Typer(
     name="concierge-calls",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings=CONTEXT,
     rich_markup_mode=None,  # plain help starts quickly and reads well in a pipe
     pretty_exceptions_enable=False,
 )
@@ -33,7 +39,14 @@ def main() -> None:
     """Run the command line; the exit code is the contract's."""
     os.umask(0o077)  # what is said on the phone is nobody else's business
     _fill_standard_streams()
+    _do_without()
     app(prog_name="concierge-calls")
+
+
+def _do_without() -> None:
+    # httpx loads a command of its own where click, pygments and rich are there, and does without where that cannot be
+    # imported. It takes three times as long as all the rest of httpx, and None is how Python is told not to import it.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 
 def _fill_standard_streams() -> None:
@@ -92,16 +105,17 @@ def _options(
     """Has an AI assistant phone every provider in a file, and writes what they answered."""
 
 
-def _add(name: str, function: Callable[..., None], *, short: str, epilog: str | None = None) -> None:
-    app.command(name, help=with_examples(name, function), short_help=short, epilog=epilog)(_told(function))
+def _add(name: str, function: Callable[..., None], *, short: str, cls: type[TyperCommand] | None = None) -> None:
+    told = with_examples(name, function)
+    app.command(name, cls=cls, help=told, short_help=short, context_settings=CONTEXT)(_told(function))
 
 
 def _add_kestra() -> None:
-    commands = typer.Typer(no_args_is_help=True, help=with_examples("kestra", kestra.group))
+    commands = typer.Typer(no_args_is_help=True, context_settings=CONTEXT, help=with_examples("kestra", kestra.group))
     for function in (kestra.deploy, kestra.flow, kestra.check):
-        commands.command(function.__name__)(_told(function))
+        commands.command(function.__name__, context_settings=CONTEXT)(_told(function))
     # A flow of another version may say what this one does not know: that is told as a result, too.
-    strange = {"ignore_unknown_options": True}
+    strange = CONTEXT | {"ignore_unknown_options": True}
     commands.command("child", hidden=True, context_settings=strange)(_told(kestra_child.child))
     app.add_typer(commands, name="kestra", short_help="Hand runs to a Kestra server: deploy, flow, check.")
 
@@ -116,5 +130,5 @@ _add("doctor", doctor.doctor, short="Check everything before phones ring.")
 _add("forget", forgetting.forget, short="Erase what was said in a run, and by whom.")
 _add("do-not-call", numbers.do_not_call, short="List the numbers that are not to be called; add, remove.")
 _add("serve", serve.serve, short="Answer other programs over HTTP.")
-_add("simulator", simulator.simulator, short="Start a Vapi to try things on.", epilog=simulator.endings())
+_add("simulator", simulator.simulator, short="Start a Vapi to try things on.", cls=simulator.WithEndings)
 _add_kestra()

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from textwrap import fill
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from concierge_calls.errors import UsageError
-from concierge_calls.simulator.endings import ENDINGS
 
 
-def endings() -> str:
-    """Return what the last digit of a number decides, for the help."""
+class WithEndings(TyperCommand):
+    """A command whose help ends with what the last digit of a number decides, which is loaded for nothing else."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write that below the options."""
+        self.epilog = _endings()
+        super().format_epilog(ctx, formatter)
+
+
+def _endings() -> str:
+    from concierge_calls.simulator import ENDINGS
+
     lines = (
         fill(ending, 78, initial_indent=f"{digit}  ", subsequent_indent="   ") for digit, ending in ENDINGS.items()
     )
