@@ -1,7 +1,11 @@
-"""What a call costs: processor time against a peer, and requests (python -m tests.benchmarks.calls [--json FILE]).
+"""What a call costs: processor time against two peers, and requests.
 
-The peer is aiohttp with a semaphore that asks for each call every 0.1 s and keeps no journal; the extra `bench` has it.
-Both are whole processes on the same calls, numbers and server, with what is kind to Vapi switched off, in turn.
+Run by hand: python -m tests.benchmarks.calls [--frozen] [--peers aiohttp httpx] [--rounds 3] [--json FILE]
+
+The peers are aiohttp and httpx.AsyncClient, each with a semaphore; they ask for each call as often as the command looks
+at its feed, and keep no journal. aiohttp is installed by the extra `bench`. All are whole processes on the same calls,
+numbers and kind of server, in turn, with what is kind to Vapi switched off. Figures and ratios are the middle ones of
+so many rounds.
 """
 
 from __future__ import annotations
@@ -9,77 +13,93 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.measured import HERE, Measured, batch, mean, median, providers, report, run, server, settings
+from tests.benchmarks.batches import Measured, batch, run
+from tests.benchmarks.measured import AtMost, above_zero, at_least, mean, median, parser, report
+from tests.benchmarks.providers import listed, numbers
+from tests.benchmarks.servers import HERE, UNLIMITED, server, settings
 
-MOST_OF_PEER = 1.6
+OURS = "concierge-calls"
+PEERS = ("aiohttp", "httpx")
+MOST_OF_AIOHTTP = 1.6
+MOST_REQUESTS = 2.0  # per call
 
 
-def both(options: argparse.Namespace, folder: Path) -> tuple[Measured, Measured | None]:
-    """Run the command and then the peer, each against a server of its own."""
-    file = providers(folder / "providers.csv", options.calls)
-    ours = one(batch(file, options.lines, folder), options, folder)
-    if options.alone:
-        return ours, None
-    peer = [sys.executable, str(HERE / "peer.py"), str(file), str(options.lines), str(folder / "peer.json")]
-    return ours, one(peer, options, folder)
+def compared(options: argparse.Namespace, folder: Path) -> dict[str, Measured]:
+    """Run the command and then its peers, each against a server of its own."""
+    file = listed(folder / "providers.csv", numbers(options.calls))
+    found = {OURS: one(batch(file, options.lines, folder), options, folder)}
+    for name in options.peers:
+        arguments = (name, file, options.lines, options.poll, folder / "peer.json")
+        found[name] = one([sys.executable, str(HERE / "peer.py"), *map(str, arguments)], options, folder)
+    return found
 
 
 def one(command: list[str], options: argparse.Namespace, folder: Path) -> Measured:
     """Run this command against a server of its own."""
     frozen = ["--frozen"] if options.frozen else []
     with server("--analysis", options.analysis, "--said", options.said, *frozen) as url:
-        return run(command, url, settings(url, folder, poll=options.poll))
+        return run(command, url, settings(url, folder / "state", poll=options.poll))
 
 
-def shown(rounds: list[tuple[Measured, Measured | None]], options: argparse.Namespace) -> dict[str, Any]:
-    """Return the figures of all rounds."""
-    ours = [mine for mine, _ in rounds]
-    peers = [peer for _, peer in rounds if peer is not None]
-    each = 1000 / options.calls
-    figures: dict[str, Any] = {
-        "settings": f"{options.calls} calls of 0.2 to 2 s, {options.lines} lines, feed {options.poll} s, analysis "
-        f"{options.analysis} s late, updatedAt {'frozen' if options.frozen else 'moving'}, no limits",
-        "CPU ms per call": median([mine.cpu for mine in ours]) * each,
-        "requests per call": median([mine.requests for mine in ours]) / options.calls,
-        "idle line, mean ms": median([1000 * mean(mine.idle(options.lines)) for mine in ours]),
-        "seconds": median([mine.wall for mine in ours]),
-        "memory, MB": median([mine.memory_mb for mine in ours]),
-        "requests": ours[0].seen["requests"],
-    }
-    if peers:
-        ratio = median([mine.cpu / peer.cpu for mine, peer in zip(ours, peers, strict=True)])
-        figures |= {
-            "peer: CPU ms per call": median([peer.cpu for peer in peers]) * each,
-            "peer: requests per call": median([peer.requests for peer in peers]) / options.calls,
-            "peer: idle line, mean ms": median([1000 * mean(peer.idle(options.lines)) for peer in peers]),
-            "peer: seconds": median([peer.wall for peer in peers]),
-            f"CPU against the peer (limit {MOST_OF_PEER})": ratio,
+def figures(rounds: list[dict[str, Measured]], options: argparse.Namespace) -> dict[str, Any]:
+    """Return what each of them took in the middle of all rounds, and the command against each of its peers."""
+    found: dict[str, Any] = {}
+    for name in (OURS, *options.peers):
+        each = [by_name[name] for by_name in rounds]
+        found |= {
+            f"{name}: CPU ms per call": median([1000 * one.used.cpu for one in each]) / options.calls,
+            f"{name}: requests per call": median([one.requests for one in each]) / options.calls,
+            f"{name}: requests of the first round": each[0].seen["requests"],
+            f"{name}: idle line, mean ms": median([1000 * mean(one.idle(options.lines)) for one in each]),
+            f"{name}: seconds": median([one.used.wall for one in each]),
+            f"{name}: memory, MB": median([one.used.memory for one in each]),
         }
-    return figures
+    if not options.frozen:
+        found[f"{OURS}: requests per call"] = AtMost(found[f"{OURS}: requests per call"], MOST_REQUESTS)
+    for name in options.peers:
+        ratio = median([by_name[OURS].used.cpu / by_name[name].used.cpu for by_name in rounds])
+        found[f"CPU against {name}"] = AtMost(ratio, MOST_OF_AIOHTTP) if name == "aiohttp" else ratio
+    return found
+
+
+def chosen() -> argparse.Namespace:
+    """Return the options; a peer that is not installed is an error of its own."""
+    options = parser(__doc__)
+    options.add_argument("--calls", type=at_least(1), default=4000)
+    options.add_argument("--lines", type=at_least(1), default=100)
+    options.add_argument("--poll", type=above_zero, default=0.1, help="seconds between two looks, of the peers too")
+    options.add_argument("--analysis", type=float, default=0.2, help="seconds from a call's end to its analysis")
+    options.add_argument("--frozen", action="store_true", help="the analysis leaves updatedAt as it is")
+    options.add_argument("--said", type=at_least(0), default=200, help="bytes of a transcript")
+    options.add_argument("--rounds", type=at_least(1), default=3)
+    options.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="only these, or none")
+    found = options.parse_args()
+    for name in found.peers:
+        if find_spec(name) is None:
+            options.error(f"{name} is not installed: pip install -e '.[bench]', or choose others with --peers")
+    return found
 
 
 def main() -> None:
-    """Measure as the options say, and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--calls", type=int, default=4000)
-    parser.add_argument("--lines", type=int, default=100)
-    parser.add_argument("--poll", type=float, default=0.1, help="seconds between two looks of the feed")
-    parser.add_argument("--analysis", type=float, default=0.2, help="seconds from a call's end to its analysis")
-    parser.add_argument("--frozen", action="store_true", help="the analysis leaves updatedAt as it is")
-    parser.add_argument("--said", type=int, default=200, help="bytes of a transcript")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--alone", action="store_true", help="without the peer")
-    parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
-    options = parser.parse_args()
+    """Measure as the options say, and report."""
+    options = chosen()
     rounds = []
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            rounds.append(both(options, Path(folder)))
-    title = "CPU of the command, journal and all, against aiohttp with a semaphore and no journal"
-    report(title, shown(rounds, options), options.json)
+            rounds.append(compared(options, Path(folder)))
+    stamp = "frozen" if options.frozen else "moving"
+    report(
+        "CPU and requests of the command, journal and all, against peers with a semaphore and no journal",
+        f"{options.calls:,} calls of 0.2 to 2 s, {options.lines} lines, feed and peers' questions {options.poll} s, "
+        f"analysis {options.analysis} s late, updatedAt {stamp}, {options.said} bytes said, {UNLIMITED}, "
+        f"rounds: {options.rounds} (median)",
+        figures(rounds, options),
+        options.json,
+    )
 
 
 if __name__ == "__main__":

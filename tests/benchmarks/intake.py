@@ -8,7 +8,6 @@ command in a process of its own, with the document it writes.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import tempfile
@@ -16,11 +15,14 @@ import time
 import tracemalloc
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 from concierge_calls import phone, plan, providers
-from tests.benchmarks.planted import COMMAND, ours, used
+from tests.benchmarks.measured import COMMAND, at_least, parser, report, used
+from tests.benchmarks.servers import environment
 
 TYPED = {"service": "plumbing"}
+ROUNDS = 3
 
 
 def table(path: Path, rows: int) -> Path:
@@ -71,32 +73,45 @@ def peak(path: Path) -> int:
 def dry(path: Path, state: Path) -> float:
     """Return the processor time of a dry run of the file, in seconds."""
     command = [COMMAND, "batch", str(path), "--service", TYPED["service"], "--dry-run", "-o", "-"]
-    return used(command, ours(state)).cpu
+    return used(command, environment(state)).cpu
+
+
+def measured(folder: Path, rows: int) -> dict[str, Any]:
+    """Return the figures of both kinds of file, and of the dry run of a table."""
+    found: dict[str, Any] = {}
+    for name, make in (("csv", table), ("json", items)):
+        few, many = make(folder / f"few.{name}", rows // 10), make(folder / f"many.{name}", rows)
+        seconds, held, less = min(whole(many) for _ in range(ROUNDS)), peak(many), peak(few)
+        found |= {
+            f"{name}: read and planned, s": seconds,
+            f"{name}: rows/s": rows / seconds,
+            f"{name}: memory, bytes": held,
+            f"{name}: memory against a tenth of the rows": held / less,
+        }
+    many, planned = folder / "many.csv", found["csv: read and planned, s"]
+    alone, tried = min(bare(many) for _ in range(ROUNDS)), dry(many, folder / "state")
+    return found | {
+        "csv.reader alone, s": alone,
+        "csv: read and planned against csv.reader alone": planned / alone,
+        "dry run, CPU s": tried,
+        "dry run against reading and planning": tried / planned,
+    }
 
 
 def main() -> None:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
-    options = parser.parse_args()
-    rows = options.rows
-    figures: dict[str, float] = {"rows": rows}
+    """Measure as the options say, and report."""
+    choices = parser(__doc__)
+    choices.add_argument("--rows", type=at_least(10), default=10_000)
+    options = choices.parse_args()
     phone.parse("8645550101")  # loads the numbering plans, once in a program's life
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in (("csv", table), ("json", items)):
-            few, many = make(Path(folder, f"few.{name}"), rows // 10), make(Path(folder, f"many.{name}"), rows)
-            seconds, held, less = min(whole(many) for _ in range(3)), peak(many), peak(few)
-            print(f"{name}: {rows} rows read and planned in {seconds:.2f} s, {rows / seconds:,.0f} rows/s")
-            print(f"{name}: peak memory {held:,} bytes, {held / less:.2f} of that for a tenth of the rows")
-            figures |= {f"{name}_seconds": seconds, f"{name}_bytes": held, f"{name}_bytes_to_tenth": held / less}
-        many = Path(folder, "many.csv")
-        alone, planned, tried = bare(many), whole(many), dry(many, Path(folder, "state"))
-        print(f"csv.reader alone: {alone:.3f} s; reading and planning takes {planned / alone:.0f} times as long")
-        print(f"dry run: {tried:.2f} s of CPU, {tried / planned:.1f} times reading and planning")
-        figures |= {"csv_to_reader": planned / alone, "dry_run_cpu_seconds": tried}
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        found = measured(Path(folder), options.rows)
+    report(
+        "Reading and planning a providers file, against a tenth of its rows and against csv.reader alone",
+        f"{options.rows:,} rows of 20 columns, rounds: {ROUNDS} (least), one dry run",
+        found,
+        options.json,
+    )
 
 
 if __name__ == "__main__":

@@ -12,23 +12,24 @@ for 30 s, the others talk for 4 minutes on average (lognormal, cv 0.7, at most 1
 from __future__ import annotations
 
 import argparse
-import csv
-import heapq
-import json
 import math
 import random
 import tempfile
 from collections.abc import Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import httpx
 
-from tests.benchmarks.planted import COMMAND, number, ours, simulator, towards, used
+from tests.benchmarks.batches import batch, greedy
+from tests.benchmarks.measured import above_zero, at_least, mean, parser, report, used
+from tests.benchmarks.providers import listed, number
+from tests.benchmarks.servers import UNLIMITED, settings, simulator
 
-ORDERS = ("file", "two classes", "exact")
+HINTS = ("two classes", "exact")
+POLL = 0.1
+TALKS = [10.0, 100.0]
 LONG = 0.2  # the share of calls that are called long
 DRAWINGS = 20
 SIZES = ((100, 5), (100, 10), (1_000, 5), (1_000, 10), (1_000, 50), (10_000, 50))
@@ -42,13 +43,10 @@ def classes(lengths: Sequence[float]) -> list[float]:
     return [long if length >= least else short for length in lengths]
 
 
-def makespan(lengths: Sequence[float], lines: int, hints: Sequence[float] | None = None) -> float:
+def makespan(lengths: Sequence[float], lines: int, hints: Sequence[float]) -> float:
     """Return the seconds that the calls take when a free line is never idle, the longest by the hints first."""
-    order = range(len(lengths)) if hints is None else sorted(range(len(lengths)), key=lambda call: -hints[call])
-    free = [0.0] * lines
-    for call in order:
-        heapq.heapreplace(free, free[0] + lengths[call])
-    return max(free)
+    order = sorted(range(len(lengths)), key=lambda call: -hints[call])
+    return greedy([lengths[call] for call in order], lines)
 
 
 def drawn(calls: int, chance: random.Random) -> list[float]:
@@ -58,43 +56,40 @@ def drawn(calls: int, chance: random.Random) -> list[float]:
 
 
 def virtual(calls: int, lines: int) -> dict[str, float]:
-    """Return each order's mean share of what the file's order takes."""
-    shares: dict[str, list[float]] = {name: [] for name in ORDERS}
+    """Return the mean share, by each kind of hint, of what the file's order takes."""
+    shares: dict[str, list[float]] = {name: [] for name in HINTS}
     for drawing in range(DRAWINGS):
         lengths = drawn(calls, random.Random(drawing))  # noqa: S311 -- keeps no secrets
-        hints = dict(zip(ORDERS, (None, classes(lengths), lengths), strict=True))
-        for name, hint in hints.items():
-            shares[name].append(makespan(lengths, lines, hint) / makespan(lengths, lines))
-    return {name: round(mean(each), 3) for name, each in shares.items()}
+        for name, hints in zip(HINTS, (classes(lengths), lengths), strict=True):
+            shares[name].append(makespan(lengths, lines, hints) / greedy(lengths, lines))
+    return {name: mean(each) for name, each in shares.items()}
 
 
 def real(options: argparse.Namespace) -> dict[str, Any]:
-    """Return of each order the seconds from the first create to the last end, and of the file's order the lengths."""
+    """Return what each order took, and against the file's order."""
     # 8 talks on to the call's own limit; three of 9 in a row, which such an order brings together, end a run.
-    phones = list(islice((phone for phone in map(number, range(60_000)) if phone[-1] not in "89"), options.calls))
-    taken, lengths = called(options, phones, None)
-    hints = {"two classes": classes(lengths), "exact": lengths}
+    phones = list(islice((phone for phone in map(number, count()) if phone[-1] not in "89"), options.calls))
+    taken, lengths = called(options, phones, {})
+    hinted = zip(HINTS, (classes(lengths), lengths), strict=True)
+    seconds = {name: called(options, phones, {"expected_duration": hints})[0] for name, hints in hinted}
     return {
-        "lengths": lengths,
-        "seconds": {"file": taken} | {name: called(options, phones, hint)[0] for name, hint in hints.items()},
+        "a call, mean s": mean(lengths),
+        "no order takes less than, s": max(sum(lengths) / options.lines, *lengths),
+        "file's order, s": taken,
+        **{f"{name}, s": each for name, each in seconds.items()},
+        **{f"{name} against the file's order": each / taken for name, each in seconds.items()},
     }
 
 
 def called(
-    options: argparse.Namespace, phones: Sequence[str], hints: Sequence[float] | None
+    options: argparse.Namespace, phones: Sequence[str], columns: dict[str, Sequence[float]]
 ) -> tuple[float, list[float]]:
     """Call these once and return the seconds that it took, and those of each call."""
-    with tempfile.TemporaryDirectory() as folder, simulator("--speed", str(options.speed)) as url:
-        httpx.put(f"{url}/options", json={"talk": [10.0, 100.0]}).raise_for_status()
-        file = Path(folder, "providers.csv")
-        with file.open("w", newline="") as table:
-            writer = csv.writer(table)
-            writer.writerow(["name", "phone", "service", "expected_duration"])
-            for row, phone in enumerate(phones):
-                writer.writerow([f"Business {row}", phone, "plumbing", "" if hints is None else hints[row]])
-        environment = ours(Path(folder, "state"), VAPI_POLL_INTERVAL="0.1", **towards(url))
-        limits = ["--start-interval", "0", "--max-concurrent", str(options.lines), "--yes", "-q", "-o", "-"]
-        used([COMMAND, "batch", str(file), *limits], environment)
+    with tempfile.TemporaryDirectory() as name, simulator("--speed", options.speed) as url:
+        httpx.put(f"{url}/options", json={"talk": TALKS}).raise_for_status()
+        folder = Path(name)
+        file = listed(folder / "providers.csv", phones, **columns)
+        used(batch(file, options.lines, folder), settings(url, folder / "state", poll=POLL))
         ledger = httpx.get(f"{url}/ledger", timeout=60).json()["numbers"]
     calls = [ledger[phone]["calls"][0] for phone in phones]
     begun, over = (min(call["createdAt"] for call in calls), max(call["endedAt"] for call in calls))
@@ -102,28 +97,24 @@ def called(
 
 
 def main() -> None:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=160)
-    parser.add_argument("--lines", type=int, default=20)
-    parser.add_argument("--speed", type=float, default=10.0)
-    parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
-    options = parser.parse_args()
+    """Measure as the options say, and report."""
+    choices = parser(__doc__)
+    choices.add_argument("--calls", type=at_least(10), default=160)
+    choices.add_argument("--lines", type=at_least(1), default=20)
+    choices.add_argument("--speed", type=above_zero, default=10.0, help="how many times real time the simulator goes")
+    options = choices.parse_args()
     found = real(options)
-    lengths, seconds = found["lengths"], found["seconds"]
-    least = max(sum(lengths) / options.lines, *lengths)
-    print(
-        f"{options.calls} calls on {options.lines} lines, {mean(lengths):.2f} s on average, at the least {least:.1f} s:"
+    for calls, lines in SIZES:
+        shares = virtual(calls, lines)
+        found |= {f"virtual, {calls:,} calls on {lines} lines: {name}": share for name, share in shares.items()}
+    report(
+        "Dialling the longest first against the file's order",
+        f"{options.calls:,} calls on {options.lines} lines, talks of {TALKS[0]:g} to {TALKS[1]:g} s, "
+        f"speed {options.speed:g}, feed {POLL} s, {UNLIMITED}, rounds: 1; "
+        f"virtual: mean of {DRAWINGS} drawings, against the file's order",
+        found,
+        options.json,
     )
-    for name in ORDERS:
-        print(f"  {name:12} {seconds[name]:6.2f} s, {seconds[name] / seconds['file']:.3f} times the file's order")
-    table = {f"{calls} calls on {lines} lines": virtual(calls, lines) for calls, lines in SIZES}
-    print(f"in virtual time, mean of {DRAWINGS} drawings, times the file's order:")
-    for size, shares in table.items():
-        print(f"  {size:24} {', '.join(f'{name} {shares[name]:.3f}' for name in ORDERS[1:])}")
-    if options.json:
-        figures = {"calls": options.calls, "lines": options.lines, "speed": options.speed}
-        options.json.write_text(json.dumps(figures | {"seconds": seconds, "virtual": table}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,150 +1,106 @@
-"""One run of the installed command, or of a peer, against a server in its own process: what it cost and did."""
+"""What benchmarks share: their options, what a process costs, and figures that are printed, kept and held to limits."""
 
 from __future__ import annotations
 
-import csv
-import heapq
+import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 COMMAND = str(Path(sys.executable).with_name("concierge-calls"))
-PAUSE = 0.5  # seconds between two windows, as the plan has them (its batchDelayMs)
-HERE = Path(__file__).parent
-ASSISTANT = "00000000-0000-4000-8000-000000000777"
-PHONE_NUMBER = "00000000-0000-4000-8000-000000000555"
-AREAS = [area for area in range(201, 1000) if area % 100 != 11]
+MEGABYTE = 1024 if sys.platform == "linux" else 1024 * 1024  # in what the system counts memory in
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One run: seconds, and what the server saw; `cpu` is the whole process, user and system."""
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """A figure that has a limit."""
 
+    figure: float
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{_written(self.figure)} (limit {self.limit:g})"
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a process took: seconds, of which `cpu` are the user's and the system's, and at most so many megabytes."""
+
+    until_first_byte: float
     wall: float
     cpu: float
-    memory_mb: float
-    seen: dict[str, Any]
-
-    @property
-    def calls(self) -> list[dict[str, Any]]:
-        """The calls, in the order in which they began."""
-        return sorted(self.seen["calls"], key=lambda call: call["begun"])
-
-    @property
-    def requests(self) -> int:
-        """How many requests there were."""
-        return sum(self.seen["requests"].values())
-
-    @property
-    def makespan(self) -> float:
-        """Seconds from the first create to the last end."""
-        return float(max(call["ended"] for call in self.calls) - self.calls[0]["begun"])
-
-    @property
-    def lengths(self) -> list[float]:
-        """Seconds that each call took, in the order in which they began."""
-        return [call["ended"] - call["begun"] for call in self.calls]
-
-    def idle(self, lines: int) -> list[float]:
-        """Return for each line that was taken again the seconds that it was free: the k-th end, the lines+k-th begin.
-
-        Only while somebody is left to call.
-        """
-        begun = [call["begun"] for call in self.calls][lines:]
-        ended = sorted(call["ended"] for call in self.calls)
-        return [begin - end for begin, end in zip(begun, ended, strict=False)]
+    memory: float
 
 
-def numbers(calls: int) -> list[str]:
-    """Return so many numbers that are reserved for fiction."""
-    if calls > 100 * len(AREAS):
-        raise SystemExit(f"There are {100 * len(AREAS)} fictional numbers; ask for fewer calls.")
-    return [f"+1{AREAS[index // 100]}555{100 + index % 100:04}" for index in range(calls)]
+def parser(described: str | None) -> argparse.ArgumentParser:
+    """Return a parser whose help is the benchmark's docstring as it stands, with the option that keeps the figures."""
+    options = argparse.ArgumentParser(description=described, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kept = "keep settings, figures and limits in this file, too"
+    options.add_argument("--json", type=_file, metavar="FILE", help=kept)
+    return options
 
 
-def greedy(lengths: Sequence[float], lines: int) -> float:
-    """Return the seconds that the calls take in this order when a free line is never idle."""
-    free = [0.0] * lines
-    for length in lengths:
-        heapq.heapreplace(free, free[0] + length)
-    return max(free)
+def _file(text: str) -> Path:
+    if not Path(text).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {Path(text).parent}; make it first")
+    return Path(text)
 
 
-def windows(lengths: Sequence[float], lines: int) -> float:
-    """Return the seconds that the calls take in the plan's windows, which wait for their slowest call and pause."""
-    slowest = [max(lengths[start : start + lines]) for start in range(0, len(lengths), lines)]
-    return sum(slowest) + PAUSE * (len(slowest) - 1)
+def at_least(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number that is not less than this one from a command line."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+        return int(text)
+
+    return read
 
 
-def providers(file: Path, calls: int) -> Path:
-    """Write a providers file of so many rows."""
-    with file.open("w", newline="") as table:
-        writer = csv.writer(table)
-        writer.writerow(["name", "phone", "service"])
-        writer.writerows([f"Provider {index}", number, "plumbing"] for index, number in enumerate(numbers(calls)))
-    return file
-
-
-@contextmanager
-def server(*options: object) -> Iterator[str]:
-    """Run the server with these options while the context lasts; yields its address."""
-    command = [sys.executable, str(HERE / "server.py"), *map(str, options)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def above_zero(text: str) -> float:
+    """Read a number that is more than nothing from a command line."""
     try:
+        read = float(text)
+    except ValueError:
+        read = 0.0
+    if not 0 < read < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return read
+
+
+def used(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, *, first_byte_is_enough: bool = False
+) -> Used:
+    """Run a command to its end, or to the first byte of what it writes, and return what it took.
+
+    Raises SystemExit, with what the command said, when its end is not a good one.
+    """
+    with tempfile.TemporaryFile("w+") as said:
+        began = time.monotonic()
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said, bufsize=0)
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def settings(url: str, folder: Path, *, poll: float | None = None, unlimited: bool = True) -> dict[str, str]:
-    """Return the environment of a run; `unlimited` switches off what is there to be kind to Vapi."""
-    chosen = {
-        "VAPI_BASE_URL": url,
-        "VAPI_API_KEY": "benchmark",
-        "VAPI_PHONE_NUMBER_ID": PHONE_NUMBER,
-        "VAPI_ASSISTANT_ID": ASSISTANT,
-        "CONCIERGE_STATE_DIR": str(folder / "state"),
-    }
-    chosen |= {"VAPI_MAX_REQUESTS_PER_MINUTE": "0", "VAPI_START_INTERVAL": "0"} if unlimited else {}
-    return chosen | ({} if poll is None else {"VAPI_POLL_INTERVAL": str(poll)})
-
-
-def batch(file: Path, lines: int, folder: Path) -> list[str]:
-    """Return the command that calls them all."""
-    return [COMMAND, "batch", str(file), "-y", "-q", "-o", str(folder / "out.json"), "--max-concurrent", str(lines)]
-
-
-def run(command: Sequence[str], url: str, environment: dict[str, str]) -> Measured:
-    """Run a command to its end, which must be a good one, and return what that cost."""
-    started = time.monotonic()
-    process = subprocess.Popen(command, env=os.environ | environment)
-    _, status, used = os.wait4(process.pid, 0)
-    wall = time.monotonic() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    megabyte = 1024 if sys.platform == "linux" else 1024 * 1024
-    return Measured(
-        wall=wall, cpu=used.ru_utime + used.ru_stime, memory_mb=used.ru_maxrss / megabyte, seen=figures(url)
-    )
-
-
-def figures(url: str) -> dict[str, Any]:
-    """Return what the server has seen."""
-    seen: dict[str, Any] = httpx.get(f"{url}/figures", timeout=60).json()
-    return seen
+        process.stdout.read(1)
+        first = time.monotonic() - began
+        if first_byte_is_enough:
+            process.kill()
+        while process.stdout.read(1 << 16):
+            pass
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+        process.stdout.close()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode and not first_byte_is_enough:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {said.read()}")
+    return Used(first, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MEGABYTE)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -157,10 +113,33 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def report(title: str, shown: dict[str, Any], file: Path | None) -> None:
-    """Print what is compared and the figures, and keep them in a file if one is named."""
-    print(title)
-    for name, value in shown.items():
-        print(f"  {name:<44} {value:,.3f}" if isinstance(value, float) else f"  {name:<44} {value}")
+def report(title: str, settings: str, figures: Mapping[str, Any], file: Path | None) -> None:
+    """Print what is compared, with which settings, and the figures, and keep all of it in a file if one is named.
+
+    Raises SystemExit with 1, after a line that says so, when a figure is over its limit.
+    """
+    limited = {name: value for name, value in figures.items() if isinstance(value, AtMost)}
+    over = {name: value for name, value in limited.items() if value.figure > value.limit}
+    print(f"{title}\n  {settings}")
+    width = max(map(len, figures))
+    for name, value in figures.items():
+        print(f"  {name:<{width}}  {_written(value)}")
     if file is not None:
-        file.write_text(json.dumps({"compared": title, **shown}, indent=2) + "\n")
+        kept = {
+            "compared": title,
+            "settings": settings,
+            "figures": {name: value.figure if name in limited else value for name, value in figures.items()},
+            "limits": {name: value.limit for name, value in limited.items()},
+            "over": list(over),
+        }
+        file.write_text(json.dumps(kept, indent=2) + "\n")
+    if over:
+        said = ", ".join(f"{name}: {value}" for name, value in over.items())
+        print(f"Over the limit: {said}. The limits are for the command without options, on a quiet machine.")
+        raise SystemExit(1)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_written(each)}" for name, each in value.items())
+    return f"{value:,.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

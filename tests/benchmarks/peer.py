@@ -1,6 +1,7 @@
-"""What the command is compared with: aiohttp, a semaphore, and a question for each call ten times a second.
+"""What the command is compared with: aiohttp or httpx, a semaphore, and a question for each call at each tick.
 
-Started by `calls.py` in a process of its own; it keeps no journal and writes the bodies of the ended calls at its end.
+Started by `calls.py` in a process of its own (peer.py aiohttp|httpx PROVIDERS LINES POLL OUTPUT); it keeps no journal
+and writes the bodies of the ended calls at its end. httpx has the pool that it comes with; aiohttp has no limit.
 """
 
 from __future__ import annotations
@@ -11,16 +12,43 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-aiohttp: Any = importlib.import_module("aiohttp")  # installed by the extra `bench` alone
-
-POLL = 0.1
+Ask = Callable[..., Awaitable[Any]]
 
 
-async def call(session: Any, lines: asyncio.Semaphore, url: str, row: dict[str, str]) -> Any:
+@asynccontextmanager
+async def by_aiohttp(headers: dict[str, str]) -> AsyncIterator[Ask]:
+    """Yield what sends a request and returns what was answered."""
+    aiohttp: Any = importlib.import_module("aiohttp")  # installed by the extra `bench` alone
+    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def ask(method: str, url: str, body: Any = None) -> Any:
+            async with session.request(method, url, json=body) as response:
+                return await response.json()
+
+        yield ask
+
+
+@asynccontextmanager
+async def by_httpx(headers: dict[str, str]) -> AsyncIterator[Ask]:
+    """Yield what sends a request and returns what was answered."""
+    import httpx
+
+    async with httpx.AsyncClient(headers=headers, timeout=60) as client:
+
+        async def ask(method: str, url: str, body: Any = None) -> Any:
+            return (await client.request(method, url, json=body)).json()
+
+        yield ask
+
+
+async def call(ask: Ask, lines: asyncio.Semaphore, poll: float, row: dict[str, str]) -> Any:
     """Place one call and ask for it until its analysis is there."""
+    url = f"{os.environ['VAPI_BASE_URL']}/call"
     asked = {
         "name": row["name"],
         "phoneNumberId": os.environ["VAPI_PHONE_NUMBER_ID"],
@@ -29,37 +57,30 @@ async def call(session: Any, lines: asyncio.Semaphore, url: str, row: dict[str, 
         "assistantOverrides": {"variableValues": {"provider_name": row["name"], "service_needed": row["service"]}},
     }
     async with lines:
-        async with session.post(f"{url}/call", json=asked) as response:
-            known = await response.json()
+        known = await ask("POST", url, asked)
         while known["status"] != "ended":
-            known = await asked_for(session, url, known["id"])
+            await asyncio.sleep(poll)
+            known = await ask("GET", f"{url}/{known['id']}")
     while "analysis" not in known:
-        known = await asked_for(session, url, known["id"])
+        await asyncio.sleep(poll)
+        known = await ask("GET", f"{url}/{known['id']}")
     return known
 
 
-async def asked_for(session: Any, url: str, call_id: str) -> Any:
-    """Wait, and ask for the call."""
-    await asyncio.sleep(POLL)
-    async with session.get(f"{url}/call/{call_id}") as response:
-        return await response.json()
-
-
-async def call_all(rows: list[dict[str, str]], limit: int) -> list[Any]:
+async def call_all(library: str, rows: list[dict[str, str]], limit: int, poll: float) -> list[Any]:
     """Call everybody, at most so many at once."""
     lines = asyncio.Semaphore(limit)
-    headers = {"Authorization": f"Bearer {os.environ['VAPI_API_KEY']}"}
-    async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=0)) as session:
-        url = os.environ["VAPI_BASE_URL"]
-        return await asyncio.gather(*(call(session, lines, url, row) for row in rows))
+    by = {"aiohttp": by_aiohttp, "httpx": by_httpx}[library]
+    async with by({"Authorization": f"Bearer {os.environ['VAPI_API_KEY']}"}) as ask:
+        return await asyncio.gather(*(call(ask, lines, poll, row) for row in rows))
 
 
 def main() -> None:
     """Call everybody in the file and write what came of it."""
-    file, limit, output = sys.argv[1:]
+    library, file, limit, poll, output = sys.argv[1:]
     with Path(file).open(newline="") as table:
         rows = list(csv.DictReader(table))
-    Path(output).write_text(json.dumps(asyncio.run(call_all(rows, int(limit)))))
+    Path(output).write_text(json.dumps(asyncio.run(call_all(library, rows, int(limit), float(poll)))))
 
 
 if __name__ == "__main__":

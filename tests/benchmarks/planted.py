@@ -1,44 +1,33 @@
-"""Runs with as many results as a benchmark wants, and what a command of this program costs in a process of its own.
+"""Runs with as many results as a benchmark wants, written by the journal's own transitions.
 
-python -m tests.benchmarks.planted FOLDER CALLS DONE BYTES writes such a run by the journal's own transitions, and says
-its id and the most memory that it took.
+python -m tests.benchmarks.planted FOLDER CALLS DONE BYTES writes such a run, and says its id and the most memory
+that it took.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.measured import MEGABYTE
+from tests.benchmarks.providers import number
+from tests.benchmarks.servers import environment
 
 if TYPE_CHECKING:
     from concierge_calls.journal import RunRecord
     from concierge_calls.models import CallOutcome
 
-COMMAND = str(Path(sys.executable).with_name("concierge-calls"))
 CHUNK = 500
 LINES = 50
-MEGABYTE = 1024 if sys.platform == "linux" else 1024 * 1024  # of what the system tells
+BYTES_HELP = "of each result, and of the backend's own record of it"
 SENTENCE = "We could come tomorrow at nine, and it is about one hundred and ten dollars an hour. "
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What a process took; seconds and megabytes."""
-
-    until_first_byte: float
-    wall: float
-    cpu: float
-    memory: float
-    written: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,71 +39,11 @@ class Planted:
     memory: float
 
 
-def ours(state: Path, **more: str) -> dict[str, str]:
-    """Return an environment that knows nothing but this state folder and what is added."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("VAPI_", "CONCIERGE_"))}
-    return inherited | {"CONCIERGE_STATE_DIR": str(state)} | more
-
-
-def used(
-    command: Sequence[str],
-    environment: dict[str, str],
-    *,
-    first_byte_is_enough: bool = False,
-    may_end_with: int = 0,
-) -> Used:
-    """Run a command to its end, or to the first byte of what it writes, and return what it took."""
-    with tempfile.TemporaryFile("w+") as said:
-        began = time.monotonic()
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said, bufsize=0)
-        assert process.stdout is not None
-        written, first = len(process.stdout.read(1)), time.monotonic() - began
-        if first_byte_is_enough:
-            process.kill()
-        while piece := process.stdout.read(1 << 16):
-            written += len(piece)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.monotonic() - began
-        process.stdout.close()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode not in (0, may_end_with) and not first_byte_is_enough:
-            said.seek(0)
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}: {said.read()}")
-    return Used(first, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MEGABYTE, written)
-
-
 def plant(folder: Path, calls: int, done: int, size: int) -> Planted:
     """Have a process of its own write a run, so that this one stays small: a child begins with its parent's size."""
     command = [sys.executable, "-m", "tests.benchmarks.planted", str(folder), str(calls), str(done), str(size)]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    return Planted(ours(folder), told[0], float(told[1]))
-
-
-@contextmanager
-def simulator(*options: str) -> Iterator[str]:
-    """Have a simulator answer in a process of its own, and give its address."""
-    process = subprocess.Popen([COMMAND, "simulator", "--port", "0", *options], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield next(word for word in process.stdout.readline().split() if word.startswith("http"))
-    finally:
-        process.terminate()
-        process.communicate()
-
-
-def towards(url: str) -> dict[str, str]:
-    """Return the settings of a run that this address answers, without the limits that are kind to Vapi."""
-    return {
-        "VAPI_BASE_URL": url,
-        "VAPI_API_KEY": "benchmark",
-        "VAPI_PHONE_NUMBER_ID": "00000000-0000-4000-8000-000000000555",
-        "VAPI_MAX_REQUESTS_PER_MINUTE": "0",
-    }
-
-
-def number(index: int) -> str:
-    """Return one of 60,000 numbers, reserved for fiction in every area."""
-    return f"+1{200 + index // 100}555{100 + index % 100:04}"
+    return Planted(environment(folder), told[0], float(told[1]))
 
 
 def _said(size: int) -> CallOutcome:

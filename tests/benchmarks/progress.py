@@ -1,4 +1,6 @@
-"""What a call costs while it goes on: 2,000 of them against 50 (python -m tests.benchmarks.progress [--json FILE]).
+"""What a call costs while it goes on: 2,000 of them against 50. Linux only.
+
+Run by hand: python -m tests.benchmarks.progress [--window 75] [--json FILE]
 
 Processor time of the whole process while all of them are on the line and nothing happens, for each call and second, by
 Linux's /proc; long enough for a whole sweep, in which each call that the feed says nothing of is asked for.
@@ -6,7 +8,6 @@ Linux's /proc; long enough for a whole sweep, in which each call that the feed s
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import tempfile
@@ -14,21 +15,24 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.measured import batch, figures, providers, report, server, settings
+from tests.benchmarks.batches import batch
+from tests.benchmarks.measured import AtMost, above_zero, parser, report
+from tests.benchmarks.providers import listed, numbers
+from tests.benchmarks.servers import UNLIMITED, figures, server, settings
 
 FEW, MANY = 50, 2000
 MOST = 1.0
 LONGEST_START = 200.0  # seconds until all are on the line
 
 
-def measure(calls: int, window: float) -> tuple[float, dict[str, Any]]:
+def measure(calls: int, window: float) -> tuple[float, dict[str, int]]:
     """Return CPU seconds for each call and second, and the requests of that time."""
     length = LONGEST_START + window + 30
     with tempfile.TemporaryDirectory() as name, server("--least", length, "--most", length) as url:
         folder = Path(name)
-        command = batch(providers(folder / "providers.csv", calls), calls, folder)
-        chosen = settings(url, folder) | {"VAPI_CALL_TIMEOUT": "3600"}
-        process = subprocess.Popen(command, env=os.environ | chosen)
+        command = batch(listed(folder / "providers.csv", numbers(calls)), calls, folder)
+        chosen = settings(url, folder / "state") | {"VAPI_CALL_TIMEOUT": "3600"}
+        process = subprocess.Popen(command, env=chosen)
         try:
             _until_all_are_on_the_line(url, calls)
             before, began, used = figures(url)["requests"], time.monotonic(), cpu(process.pid)
@@ -56,22 +60,27 @@ def _until_all_are_on_the_line(url: str, calls: int) -> None:
 
 
 def main() -> None:
-    """Measure both, and print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--window", type=float, default=75.0, help="seconds that are measured")
-    parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
-    options = parser.parse_args()
+    """Measure both, and report."""
+    choices = parser(__doc__)
+    choices.add_argument("--window", type=above_zero, default=75.0, help="seconds that are measured")
+    options = choices.parse_args()
+    if not Path("/proc/self/stat").exists():
+        raise SystemExit("What a process takes as it goes on is read from /proc, which only Linux has: run it there.")
     few, few_asked = measure(FEW, options.window)
     many, many_asked = measure(MANY, options.window)
-    shown = {
-        "settings": f"feed 1 s, no limits, {options.window:.0f} s in which nobody begins and nobody ends",
+    found: dict[str, Any] = {
         f"CPU us per call-second, {FEW} calls": few * 1e6,
-        f"CPU us per call-second, {MANY} calls": many * 1e6,
-        f"{MANY} against {FEW} (limit {MOST})": many / few,
+        f"CPU us per call-second, {MANY:,} calls": many * 1e6,
+        f"{MANY:,} against {FEW}": AtMost(many / few, MOST),
         f"requests, {FEW} calls": few_asked,
-        f"requests, {MANY} calls": many_asked,
+        f"requests, {MANY:,} calls": many_asked,
     }
-    report("CPU per call-second with 2,000 calls in progress against 50", shown, options.json)
+    report(
+        f"CPU per call-second with {MANY:,} calls in progress against {FEW}",
+        f"feed 1 s, {UNLIMITED}, {options.window:g} s in which nobody begins and nobody ends, rounds: 1",
+        found,
+        options.json,
+    )
 
 
 if __name__ == "__main__":

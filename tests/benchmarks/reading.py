@@ -9,13 +9,13 @@ the results, best first, as `show` does at a terminal.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks.planted import COMMAND, Planted, plant, used
+from tests.benchmarks.measured import COMMAND, AtMost, at_least, parser, report, used
+from tests.benchmarks.planted import BYTES_HELP, Planted, plant
 
 LIMIT = 3.0
 RANKED = """
@@ -44,29 +44,25 @@ def seconds(planted: Planted, rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the figures, and whether they keep the limit."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=20_000)
-    parser.add_argument(
-        "--bytes", type=int, default=50_000, help="of each result, and of the backend's own record of it"
-    )
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
-    options = parser.parse_args()
+    """Measure as the options say, and report."""
+    choices = parser(__doc__)
+    choices.add_argument("--calls", type=at_least(1), default=20_000)
+    choices.add_argument("--bytes", type=at_least(1), default=50_000, help=BYTES_HELP)
+    choices.add_argument("--rounds", type=at_least(1), default=9)
+    options = choices.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         planted = plant(Path(folder), options.calls, options.calls, options.bytes)
         least = seconds(planted, options.rounds)
         ranked = used([sys.executable, "-c", RANKED, folder, planted.run_id], planted.environment).cpu
-    figures = {"calls": options.calls, "bytes": options.bytes, "seconds": least, "ranked_cpu_seconds": ranked}
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    print(f"Until the answer, from a journal of {options.calls:,} results of {options.bytes:,} bytes:")
-    for name, best in least.items():
-        against = "" if name == "--help" else f", {best / least['--help']:.2f} times --help (limit {LIMIT})"
-        print(f"{name:20} {1000 * best:6.0f} ms{against}")
-    print(f"all of them ranked, best first: {ranked:.1f} s of CPU")
-    if any(best > LIMIT * least["--help"] for best in least.values()):
-        raise SystemExit("A limit is broken.")
+    found: dict[str, Any] = {f"{name}, ms": 1000 * best for name, best in least.items()}
+    helped = least.pop("--help")
+    found |= {f"{name} against --help": AtMost(best / helped, LIMIT) for name, best in least.items()}
+    report(
+        "Until `runs` has ended and `show` has written its first byte, against --help",
+        f"a journal of {options.calls:,} results of {options.bytes:,} bytes, rounds: {options.rounds} (least)",
+        found | {"all of them ranked, best first, CPU s": ranked},
+        options.json,
+    )
 
 
 if __name__ == "__main__":

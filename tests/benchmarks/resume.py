@@ -10,41 +10,37 @@ bytes; nobody is asked, and what a run says is said, so everybody who is left is
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from tests.benchmarks.planted import COMMAND, Planted, number, ours, plant, simulator, towards
+from tests.benchmarks.measured import COMMAND, AtMost, at_least, parser, report
+from tests.benchmarks.planted import BYTES_HELP, Planted, plant
+from tests.benchmarks.providers import listed, numbers
+from tests.benchmarks.servers import UNLIMITED, settings, simulator
 
 LIMIT = 1.5
 SHORT = 10
 LOOK = 0.02  # seconds between two looks at what the simulator has
 
 
-def listed(path: Path, calls: int) -> str:
+def table(file: Path, calls: int) -> str:
     """Write a providers file of so many rows and return its path."""
-    with path.open("w", newline="") as table:
-        writer = csv.writer(table)
-        writer.writerow(["name", "phone", "service", "city", "rating"])
-        rows = ([f"Business {row}", number(row), "plumbing", "Greenville", "4.5"] for row in range(calls))
-        writer.writerows(rows)
-    return str(path)
+    return str(listed(file, numbers(calls), city=["Greenville"] * calls, rating=["4.5"] * calls))
 
 
 def first_dial(command: Sequence[str], state: Path) -> float:
     """Return the seconds until somebody is dialled; then the command is ended."""
     with simulator() as url, (state / "said").open("wb") as said:
-        environment = ours(state, **towards(url))
         began = time.time()
         process = subprocess.Popen(
-            [COMMAND, *command, "--yes", "-o", "-"], env=environment, stdout=subprocess.DEVNULL, stderr=said
+            [COMMAND, *command, "--yes", "-o", "-"], env=settings(url, state), stdout=subprocess.DEVNULL, stderr=said
         )
         while not (dialled := _dialled(url)):
             if process.poll() is not None:
@@ -67,7 +63,7 @@ def seconds(planted: Planted, calls: int, rounds: int) -> dict[str, float]:
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder)
-            file, few = listed(state / "many.csv", calls), listed(state / "few.csv", SHORT)
+            file, few = table(state / "many.csv", calls), table(state / "few.csv", SHORT)
             found["fresh"].append(first_dial(["batch", file], _empty(state / "fresh")))
             found["short"].append(first_dial(["batch", few], _empty(state / "short")))
             shutil.copytree(kept, state / "resumed")
@@ -80,32 +76,40 @@ def _empty(state: Path) -> Path:
     return state
 
 
+def chosen() -> argparse.Namespace:
+    """Return the options; somebody must be left to call."""
+    choices = parser(__doc__)
+    choices.add_argument("--calls", type=at_least(2), default=10_000)
+    choices.add_argument("--done", type=at_least(1), default=9_000)
+    choices.add_argument("--bytes", type=at_least(1), default=3_000, help=BYTES_HELP)
+    choices.add_argument("--rounds", type=at_least(1), default=5)
+    options = choices.parse_args()
+    if options.done >= options.calls:
+        choices.error("--done leaves nobody to call: it must be less than --calls")
+    return options
+
+
 def main() -> None:
-    """Print the figures, and whether they keep the limit."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--calls", type=int, default=10_000)
-    parser.add_argument("--done", type=int, default=9_000)
-    parser.add_argument(
-        "--bytes", type=int, default=3_000, help="of each result, and of the backend's own record of it"
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="keep the figures in this file, too")
-    options = parser.parse_args()
+    """Measure as the options say, and report."""
+    options = chosen()
     with tempfile.TemporaryDirectory() as folder:
         planted = plant(Path(folder), options.calls, options.done, options.bytes)
         least = seconds(planted, options.calls, options.rounds)
     resumed, fresh, short = least["resume"], least["fresh"], least["short"]
-    figures = {"calls": options.calls, "done": options.done, "bytes": options.bytes, "seconds": least}
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
-    print(f"Until the first dial, {options.calls:,} calls, of which {options.done:,} are done:")
-    print(f"{'resume':24} {resumed:6.2f} s")
-    for name, other, limit in ((f"{options.calls:,}", fresh, f" (limit {LIMIT})"), (f"{SHORT}", short, "")):
-        print(
-            f"{f'a fresh run of {name}':24} {other:6.2f} s, the resume takes {resumed / other:.2f} times as long{limit}"
-        )
-    if resumed > LIMIT * fresh:
-        raise SystemExit("The limit is broken.")
+    found: dict[str, Any] = {
+        "resume, s": resumed,
+        f"a fresh run of {options.calls:,}, s": fresh,
+        f"a fresh run of {SHORT}, s": short,
+        f"resume against a fresh run of {options.calls:,}": AtMost(resumed / fresh, LIMIT),
+        f"resume against a fresh run of {SHORT}": resumed / short,
+    }
+    report(
+        "Until the first dial of a resume, against a fresh run",
+        f"{options.calls:,} calls, of which {options.done:,} are done with {options.bytes:,} bytes each, {UNLIMITED}, "
+        f"rounds: {options.rounds} (least)",
+        found,
+        options.json,
+    )
 
 
 if __name__ == "__main__":

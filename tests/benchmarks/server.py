@@ -19,8 +19,8 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-RINGS, TALKS = 0.1, 0.3  # of a call's length, when its phone rings and when somebody takes it
-LONGEST = 20.0  # seconds of a call's length that these are taken of
+RINGS, TALKS = 0.1, 0.3  # the shares of a call's length after which its phone rings and somebody takes it
+LONGEST = 20.0  # seconds that the shares are taken of where a call is longer, since no phone rings for minutes
 KEPT = 10.0  # seconds after its last change in which a call is looked through for the list
 
 
