@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -33,6 +32,7 @@ EXPECTED = "expected_duration"  # the field of seconds by which it is decided wh
 # NUL and halves of a character, which JSON can escape and which nothing behind this could store or send.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _SHOWN = 30  # characters of a cell in a sentence
+_LONGEST = 43_200.0  # seconds for which Vapi lets a call last
 _DEFAULTS: Mapping[str, str] = {"urgency": DEFAULT_URGENCY}
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -210,7 +210,7 @@ def _expected(text: str) -> tuple[float | None, str | None]:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if 0 < seconds < math.inf:
+    if 0 < seconds <= _LONGEST:
         return seconds, None
     return None, f"{shown(text, _SHOWN)!r} is no length of a call in seconds, so nobody knows how long it will take."
 

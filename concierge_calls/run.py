@@ -19,16 +19,9 @@ from concierge_calls.errors import (
     RunInterrupted,
 )
 from concierge_calls.exchange import Exchange
-from concierge_calls.journal import Attempt, HistoryRow, Journal, Owner, RunRecord
+from concierge_calls.journal import Attempt, HistoryRow, Journal, Owner, RunRecord, ToldBy
 from concierge_calls.looking import check_again, look_at, look_for
-from concierge_calls.models import (
-    CallEvent,
-    CallRequest,
-    CallResult,
-    CallState,
-    Reason,
-    RunResult,
-)
+from concierge_calls.models import CallEvent, CallRequest, CallResult, CallState, Reason, RunResult
 from concierge_calls.observers import Observer, OnError, harmless
 from concierge_calls.routing import Route
 from concierge_calls.stopping import Worker
@@ -75,6 +68,7 @@ class Run:
         self.dials = self._stopped is None  # those who are left to call, too
         self.again: Sequence[Attempt] = ()  # in doubt, and to be dialled once more unless they are found
         self.warnings: list[str] = []  # what is worth a look before anybody is dialled
+        self.longest_first: frozenset[ToldBy] = frozenset()  # who tells which calls are long; nobody: the file's order
         self._journal = journal
         self._record = record
         self.settings = settings
@@ -206,8 +200,9 @@ class Run:
             self._record.document_is_out()
 
     async def plan(self) -> None:
-        """Plan every row and write it down; raises ProvidersFileError when no row can be used."""
+        """Plan every row, write it down and order the rows; raises ProvidersFileError when no row can be used."""
         self.warnings = await write_down(self._order, self.settings, self._journal, self._record)
+        self.longest_first = await self._record.arrange()
 
     async def counts(self) -> Mapping[CallState, int]:
         """Return how many rows are in each state."""

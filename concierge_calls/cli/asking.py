@@ -11,14 +11,17 @@ from concierge_calls.backend import Identity
 from concierge_calls.cli.questions import ask, at_a_terminal, is_yes
 from concierge_calls.display import Display, Verbosity
 from concierge_calls.forecast import limits, where, who
+from concierge_calls.journal import ToldBy
 from concierge_calls.models import CallStatus
 from concierge_calls.plain import count, shown
+from concierge_calls.routing import Route
 from concierge_calls.run import Run
 from concierge_calls.settings.fields import SETTINGS
 from concierge_calls.settings.loading import Settings, is_loopback
 
 PATIENCE = 2.0  # seconds of silence, after which it is said what is waited for
 LONGEST = 40  # characters of a name that somebody gave at Vapi, and of a thing that is asked for
+_TOLD = {ToldBy.FILE: "what the file says", ToldBy.EARLIER_CALLS: "what earlier calls for each service took"}
 LEFT = frozenset({CallStatus.PENDING, CallStatus.NOT_CALLED})  # a run that was stopped goes on with those not called
 
 
@@ -57,6 +60,18 @@ class Prompt:
             self._screen.say(*_caller(self._run), *_asked_for(self._run), *_host(self._run), *self._run.warnings)
             self._screen.say(*where(self._forecast), *limits(self._forecast))
         return not self._asked or await _answered_yes(self._screen)
+
+
+def dialled_first(run: Run) -> Iterator[str]:
+    """Say who is dialled first, where it is not whoever stands first in the file."""
+    if not run.longest_first:
+        return
+    if run.ways.routes == (Route.KESTRA,):
+        yield "Kestra calls in the file's order, though it is known whose calls take long."
+        return
+    told = " and ".join(_TOLD[each] for each in ToldBy if each in run.longest_first)
+    whoever = "Unless Kestra takes the run, whoever" if Route.KESTRA in run.ways.routes else "Whoever"
+    yield f"{whoever} is expected to talk longest is called first, by {told}; the document keeps the file's order."
 
 
 def _host(run: Run) -> Iterator[str]:

@@ -176,12 +176,8 @@ def _settings(ctx: typer.Context) -> Settings:
 
 
 def _columns_used(used: Mapping[str, str]) -> Iterator[str]:
-    from concierge_calls.plan import EXPECTED
-
     if used:
         yield f"From columns of the file: {', '.join(f'{name} from {column!r}' for name, column in used.items())}."
-    if EXPECTED in used:
-        yield "Whoever is expected to talk longest is called first; the document keeps the file's order."
 
 
 def _misnamed(place: Output, format_: Format) -> Iterator[str]:

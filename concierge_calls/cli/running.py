@@ -7,7 +7,7 @@ import gc
 from dataclasses import dataclass
 
 from concierge_calls.beginning import drafted
-from concierge_calls.cli.asking import Prompt
+from concierge_calls.cli.asking import Prompt, dialled_first
 from concierge_calls.cli.closing import conclude
 from concierge_calls.cli.planned import show_plan
 from concierge_calls.cli.questions import DECLINED
@@ -42,10 +42,11 @@ async def _carry_out(order: Order, settings: Settings, output: Output, manner: M
     with stoppable(screen.announce, hang_up=order.hang_up) as stopper:
         try:
             async with drafted(order, settings) as run:
+                notes = (*manner.notes, *dialled_first(run))
                 if order.dry_run:
-                    return show_plan(run, output, screen, manner.verbosity, manner.notes)
+                    return show_plan(run, output, screen, manner.verbosity, notes)
                 asked = not (order.simulate or manner.yes)
-                prompt = Prompt(run, screen, manner.notes, asked=asked, verbosity=manner.verbosity)
+                prompt = Prompt(run, screen, notes, asked=asked, verbosity=manner.verbosity)
                 prompt.introduce()
                 async with run.connected():
                     if not await prompt.agreed():

@@ -17,6 +17,7 @@ from concierge_calls.journal.figures import seconds_on_the_line
 from concierge_calls.journal.guards import ON_THE_LINE, asked_not_to_be_called, called_lately, still_on_the_line
 from concierge_calls.journal.handovers import Handover
 from concierge_calls.journal.homecoming import NOT_TOLD, OnTheLine
+from concierge_calls.journal.longest import ToldBy
 from concierge_calls.journal.looks import Look
 from concierge_calls.journal.reading import Results
 from concierge_calls.journal.record import RunRecord
@@ -41,6 +42,7 @@ __all__ = [
     "RequestKey",
     "Results",
     "RunRecord",
+    "ToldBy",
     "asked_not_to_be_called",
     "called_lately",
     "seconds_on_the_line",

@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Sequence
 
 from concierge_calls.errors import IllegalTransition, KeyInUse
-from concierge_calls.journal import turns
 from concierge_calls.journal.entries import HistoryRow, NewRun, RequestKey
 from concierge_calls.journal.rows import dump, dump_request, event
 from concierge_calls.journal.sittings import owe_document
@@ -51,7 +50,7 @@ def add(db: sqlite3.Connection, run_id: str, requests: Sequence[CallRequest], at
         raise IllegalTransition(f"Rows of run {run_id} came out of order; this is a bug, please report it.")
     db.executemany(
         """
-        INSERT INTO rows (run_id, idx, state, since, number, turn, reason_code, reason, request)
+        INSERT INTO rows (run_id, idx, state, since, number, expected, reason_code, reason, request)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         (_columns(run_id, asked, at) for asked in requests),
@@ -62,14 +61,13 @@ def _columns(run_id: str, asked: CallRequest, at: str) -> tuple[object, ...]:
     state, code, reason = (
         (CallState.SKIPPED, asked.skip.code, dump(asked.skip)) if asked.skip else (CallState.PENDING, None, None)
     )
-    turn = -(asked.expected or 0.0)
-    return (run_id, asked.index, state, at, asked.provider.phone, turn, code, reason, dump_request(asked))
+    expected = asked.expected or 0.0
+    return (run_id, asked.index, state, at, asked.provider.phone, expected, code, reason, dump_request(asked))
 
 
 def start(db: sqlite3.Connection, run_id: str, at: str) -> HistoryRow:
     """Have the draft begin, and return what is told of it first."""
     _one_draft(db, run_id)
-    turns.arrange(db, run_id)
     sql = "UPDATE runs SET draft = 0, started_at = ?, sitting_since = ? WHERE id = ? AND draft"
     db.execute(sql, (at, at, run_id))
     first = "SELECT * FROM history WHERE run_id = ? ORDER BY seq LIMIT 1"

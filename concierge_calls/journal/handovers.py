@@ -181,7 +181,7 @@ def _claim(
     skipped: list[tuple[HistoryRow, CallRequest, Reason]] = []
     unsure, last = set[str](), None
     for _ in range(PAGE):
-        asked = transitions.lowest_pending(db, run_id, after if last is None else last)
+        asked = transitions.next_pending(db, run_id, after if last is None else last)
         if asked is None:
             break
         last = asked.index

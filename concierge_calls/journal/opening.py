@@ -14,7 +14,7 @@ from concierge_calls.journal.faults import explained
 from concierge_calls.journal.lock import RunLock, make_private_folder
 from concierge_calls.journal.rows import to_text
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 APPLICATION_ID = 0x43436A6C  # "CCjl": tells our file from any other SQLite database
 BUSY_SECONDS = 60.0  # another process may be stopped in the middle of a commit, or its disk be slow
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from concierge_calls.errors import IllegalTransition, JournalError, JournalFull
-from concierge_calls.journal import drafts, guards, sittings, transitions
+from concierge_calls.journal import drafts, guards, longest, sittings, transitions
 from concierge_calls.journal.entries import Attempt, Claim, Clock, HistoryRow
 from concierge_calls.journal.handovers import Handovers
 from concierge_calls.journal.lock import RunLock, is_held
@@ -42,7 +42,7 @@ class RunRecord:
         self._taken_up = False
         self._dials = True
         self._redials = Redials()
-        self._redialling = asyncio.Lock()  # of several that claim at once, one asks whose turn it is
+        self._redialling = asyncio.Lock()  # of several that claim at once, one asks who is next
 
     def __repr__(self) -> str:
         return f"<RunRecord {self.id}>"
@@ -60,6 +60,13 @@ class RunRecord:
     async def add(self, requests: Sequence[CallRequest]) -> None:
         """Add the next rows to the draft; those with a reason to skip are skipped."""
         await self._writer.write(partial(drafts.add, run_id=self.id, requests=requests, at=to_text(self._clock.now())))
+
+    async def arrange(self) -> frozenset[longest.ToldBy]:
+        """Have those dialled first who are expected to have a line longest, and return who tells that.
+
+        Without it, and where nobody tells, the rows are dialled in the file's order.
+        """
+        return await self._writer.write(partial(longest.arrange, run_id=self.id))
 
     async def start(self) -> HistoryRow:
         """Begin the run: from now on it is listed, and can be resumed."""
@@ -108,7 +115,7 @@ class RunRecord:
     async def claim(
         self, *, redial_after: datetime | None, at: datetime | None = None, believed: Collection[str] | None = None
     ) -> Claim:
-        """Dial the lowest pending row that no guard holds back; rows that one holds back are skipped.
+        """Dial the next pending row that no guard holds back; rows that one holds back are skipped.
 
         With neither an attempt nor a skipped row nobody is left to dial. A number counts as called lately when another
         run called it after `redial_after`; None switches that guard off. `at` is the time in the backend's clock, for

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS rows (
     status      TEXT,                             -- once the result is final
     duration    REAL,                             -- seconds, where both ends of the call are known
     cost        REAL,
-    turn        REAL NOT NULL DEFAULT 0,          -- the least is dialled first: the expected seconds, negated; 0: unknown
+    expected    REAL NOT NULL DEFAULT 0,          -- seconds on the line; the most is dialled first; 0: nobody knows
     reason_code TEXT,
     reason      TEXT,                             -- JSON: why it is skipped
     request     TEXT NOT NULL,                    -- JSON: provider, service request and warning
@@ -47,7 +47,14 @@ CREATE TABLE IF NOT EXISTS rows (
 -- The next pending row, the rows that a resume takes up and all figures of a run are found here without
 -- touching the rows themselves, which are large.
 CREATE INDEX IF NOT EXISTS rows_by_state
-    ON rows (run_id, state, turn, idx, status, reason_code, duration, cost);
+    ON rows (run_id, state, expected DESC, idx, status, reason_code, duration, cost);
+
+-- How long calls for a service take is asked before a run begins. A row whose JSON is none for SQLite, be it for a NaN
+-- in a column of the file, is not in it, and must not keep its call from being settled.
+CREATE INDEX IF NOT EXISTS rows_by_service ON rows (
+    CASE WHEN json_valid(request) THEN lower(trim(json_extract(request, '$.request.service_needed'))) END,
+    attempt_id
+) WHERE state = 'settled';
 
 -- What was handed to a Kestra, each an execution there: kept before the request that starts it leaves, and after it.
 CREATE TABLE IF NOT EXISTS handovers (

@@ -13,14 +13,7 @@ from concierge_calls.errors import IllegalTransition
 from concierge_calls.journal import doubts, guards, starts, wishes
 from concierge_calls.journal.entries import Attempt, Claim, HistoryRow
 from concierge_calls.journal.keys import key_of
-from concierge_calls.journal.rows import (
-    dump,
-    dump_outcome,
-    event,
-    load_attempt,
-    load_request,
-    to_text,
-)
+from concierge_calls.journal.rows import dump, dump_outcome, event, load_attempt, load_request, to_text
 from concierge_calls.models import CallOutcome, CallRequest, CallResult, CallState, EventKind, Reason
 
 _VOID = "void"  # of an attempt, whose row is pending or in doubt again
@@ -42,11 +35,11 @@ _NOTHING = _Known()
 
 
 def claim(db: sqlite3.Connection, run_id: str, at: datetime, now: datetime, guard: guards.Guard) -> Claim:
-    """Dial the run's lowest pending row that the guard does not hold back; one that waits for a look stays pending."""
+    """Dial the run's next pending row that the guard does not hold back; one that waits for a look stays pending."""
     _must_have_begun(db, run_id)
     skipped: list[tuple[HistoryRow, CallRequest, Reason]] = []
     unsure, after = set[str](), -1
-    while len(skipped) < MOST_SKIPPED and (asked := lowest_pending(db, run_id, after)):
+    while len(skipped) < MOST_SKIPPED and (asked := next_pending(db, run_id, after)):
         held_back = guard(db, _number(asked))
         if held_back is None:
             attempt = new_attempt(db, run_id, asked, at, now)
@@ -158,13 +151,14 @@ def _must_have_begun(db: sqlite3.Connection, run_id: str) -> None:
         raise IllegalTransition(f"Run {run_id} has not begun, so it dials nobody; this is a bug, please report it.")
 
 
-def lowest_pending(db: sqlite3.Connection, run_id: str, after: int) -> CallRequest | None:
-    """The row that is to be dialled next, of those whose turn is after that of the row with this index."""
+def next_pending(db: sqlite3.Connection, run_id: str, after: int) -> CallRequest | None:
+    """The row that is to be dialled next, of those that come after the row with this index; of all of them for -1."""
     sql = """
+        WITH last AS (SELECT coalesce((SELECT expected FROM rows WHERE run_id = ?1 AND idx = ?2), 9e999) AS expected)
         SELECT idx, request FROM rows
         WHERE run_id = ?1 AND state = 'pending'
-            AND (turn, idx) > (coalesce((SELECT turn FROM rows WHERE run_id = ?1 AND idx = ?2), -9e999), ?2)
-        ORDER BY turn, idx LIMIT 1
+            AND expected <= (SELECT expected FROM last) AND (expected < (SELECT expected FROM last) OR idx > ?2)
+        ORDER BY expected DESC, idx LIMIT 1
     """
     for index, request in db.execute(sql, (run_id, after)).fetchall():
         return load_request(index, request, None)

@@ -6,7 +6,9 @@ The installed command calls the same providers three times at a simulator in a p
 with an `expected_duration` of two classes, the longest fifth and the rest, each with its mean; and with the length
 that each call had the first time. The simulator draws a call's length by its number, so it is the same each time. Then
 the same three orders in virtual time, without any delay, of calls as people have them: 30 % are not answered and ring
-for 30 s, the others talk for 4 minutes on average (lognormal, cv 0.7, at most 10), means of so many drawings.
+for 30 s, the others talk for 4 minutes on average (lognormal, cv 0.7, at most 10), means of so many drawings. And `by
+service`: calls for one of five services, for which they talk 2 to 6 minutes on average, ordered by the mean of 200
+earlier calls for each, against the file's order of the same calls.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ from tests.benchmarks.providers import listed, number
 from tests.benchmarks.servers import UNLIMITED, settings, simulator
 
 HINTS = ("two classes", "exact")
+BY_SERVICE = "by service"
+SERVICES = (120.0, 180.0, 240.0, 300.0, 360.0)  # seconds that calls for each of five talk on average
+EARLIER = 200  # calls for each of them
 POLL = 0.1
 TALKS = [10.0, 100.0]
 LONG = 0.2  # the share of calls that are called long
@@ -49,19 +54,28 @@ def makespan(lengths: Sequence[float], lines: int, hints: Sequence[float]) -> fl
     return greedy([lengths[call] for call in order], lines)
 
 
-def drawn(calls: int, chance: random.Random) -> list[float]:
-    """Return the lengths of so many calls as people have them, in seconds."""
-    middle = math.log(240) - SPREAD**2 / 2
+def drawn(calls: int, chance: random.Random, talks: float = 240.0) -> list[float]:
+    """Return the lengths of so many calls as people have them, in seconds; who answers talks so long on average."""
+    middle = math.log(talks) - SPREAD**2 / 2
     return [30.0 if chance.random() < 0.3 else min(600.0, chance.lognormvariate(middle, SPREAD)) for _ in range(calls)]
+
+
+def drawn_by_service(calls: int, chance: random.Random) -> tuple[list[float], list[float]]:
+    """Return the lengths of so many calls, each for one of the services, and the mean of earlier calls for its own."""
+    usual = {talks: mean(drawn(EARLIER, chance, talks)) for talks in SERVICES}
+    asked = [chance.choice(SERVICES) for _ in range(calls)]
+    return [drawn(1, chance, talks)[0] for talks in asked], [usual[talks] for talks in asked]
 
 
 def virtual(calls: int, lines: int) -> dict[str, float]:
     """Return the mean share, by each kind of hint, of what the file's order takes."""
-    shares: dict[str, list[float]] = {name: [] for name in HINTS}
+    shares: dict[str, list[float]] = {name: [] for name in (*HINTS, BY_SERVICE)}
     for drawing in range(DRAWINGS):
         lengths = drawn(calls, random.Random(drawing))  # noqa: S311 -- keeps no secrets
         for name, hints in zip(HINTS, (classes(lengths), lengths), strict=True):
             shares[name].append(makespan(lengths, lines, hints) / greedy(lengths, lines))
+        of_services, usual = drawn_by_service(calls, random.Random(drawing))  # noqa: S311 -- keeps no secrets
+        shares[BY_SERVICE].append(makespan(of_services, lines, usual) / greedy(of_services, lines))
     return {name: mean(each) for name, each in shares.items()}
 
 

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 GOOD = "Blue Ridge,(864) 555-0106,plumbing"
 TWIN = "Twin,864-555-0106,plumbing"
 ODD = "Odd,900-555-0100,plumbing"
@@ -105,10 +107,66 @@ def test_how_long_calls_are_expected_to_take_is_a_column_of_the_file(command: An
         " it will take.",
         "call  Long  +18645550108  M:SS",
         "From columns of the file: expected_duration from 'Expected Duration'.",
-        "Whoever is expected to talk longest is called first; the document keeps the file's order.",
+        "Whoever is expected to talk longest is called first, by what the file says; the document keeps the file's"
+        " order.",
         "In New York it is M:SS: 3 numbers.",
         "It takes 9 minutes at the longest, if every call lasts as long as it may.",
         "3 providers: 3 would be called, 0 not.",
+    ]
+
+
+LONG = (
+    "Whoever is expected to talk longest is called first, by what the file says; the document keeps the file's order."
+)
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "said"),
+    [
+        (("30", "90"), ("--via", "direct"), [LONG]),
+        (
+            ("30", "90"),
+            ("--via", "kestra"),
+            ["Kestra calls in the file's order, though it is known whose calls take long."],
+        ),
+        (("30", "90"), ("--via", "auto"), [f"Unless Kestra takes the run, w{LONG.removeprefix('W')}"]),
+        (("30", "90"), ("--simulate",), [LONG]),
+        (("half an hour", "43201"), (), []),
+        (("half an hour", "43201"), ("--via", "kestra"), []),
+        (("60", ""), (), []),  # who is unknown is taken for one like the others
+        (("60", "60"), (), []),
+    ],
+)
+def test_who_is_called_first_is_said_where_it_is_not_the_first_of_the_file(
+    command: Any, providers: Any, cells: tuple[str, str], options: tuple[str, ...], said: list[str]
+) -> None:
+    rows = (f"{place},864-555-01{place:02},plumbing,{cell}" for place, cell in enumerate(cells))
+    file = providers(*rows, header="name,phone,service,expected_duration")
+    finished = command("batch", file, "--dry-run", *options, environ=NO_NETWORK | {"KESTRA_ENABLED": "true"})
+
+    column = "From columns of the file: service from 'service', expected_duration from 'expected_duration'."
+    begin = finished.lines.index(column) + 1
+    assert (finished.code, finished.lines[begin : begin + len(said)]) == (0, said)
+    assert [line for line in finished.lines if "call" in line and "order" in line] == said
+
+
+def test_what_earlier_calls_for_a_service_took_says_who_is_called_first(
+    command: Any, providers: Any, vapi: Any
+) -> None:
+    rows = [
+        f"{service} {place},{200 + place}-555-{number},{service}"
+        for place in range(10)
+        for service, number in (("busy", "0106"), ("talking", "0100"))
+    ]
+    once = command("batch", providers(*rows), "--max-concurrent", "20")
+    again = command("batch", "providers.csv", "--dry-run", "--allow-redial")
+    before = "Whoever is expected to talk longest"
+
+    assert (once.code, again.code) == (0, 0)
+    assert [line for line in once.lines if line.startswith(before)] == []
+    assert [line for line in again.lines if line.startswith(before)] == [
+        "Whoever is expected to talk longest is called first, by what earlier calls for each service took; the document"
+        " keeps the file's order."
     ]
 
 

@@ -67,6 +67,20 @@ def test_map_asks_for_a_column_all_the_same(command: Any, providers: Any) -> Non
     assert "From columns of the file: location from 'Town'." in finished.lines
 
 
+def test_whoever_is_expected_to_talk_longest_is_called_first(command: Any, providers: Any, vapi: Any) -> None:
+    rows = ("Short,864-555-0106,plumbing,30", "Unknown,864-555-0116,plumbing,", "Long,864-555-0126,plumbing,300")
+    file = providers(*rows, header="name,phone,service,expected_duration")
+    finished = command("batch", file, "--max-concurrent", "1")
+
+    begun = {number: known["calls"][0]["createdAt"] for number, known in vapi.ledger["numbers"].items()}
+    assert sorted(begun, key=begun.__getitem__) == ["+18645550126", "+18645550116", "+18645550106"]
+    assert [result["provider"]["name"] for result in finished.document["results"]] == ["Short", "Unknown", "Long"]
+    assert (
+        "Whoever is expected to talk longest is called first, by what the file says; the document keeps the file's"
+        " order." in finished.lines
+    )
+
+
 def test_a_request_file_names_the_rest_and_typed_options_win(command: Any, providers: Any) -> None:
     Path("request.toml").write_text(
         'service = "moving"\nuserCriteria = ["licensed", "insured"]\nurgency = "next week"\nclient_name = "Dana"\n'

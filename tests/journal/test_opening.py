@@ -145,12 +145,12 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
     [
         (
             99,
-            "newer concierge-calls (its schema is 99, this one knows 4); "
+            "newer concierge-calls (its schema is 99, this one knows 5); "
             "upgrade concierge-calls, or set CONCIERGE_STATE_DIR to another folder.",
         ),
         (
-            3,
-            "older concierge-calls (its schema is 3, this one knows 4); "
+            4,
+            "older concierge-calls (its schema is 4, this one knows 5); "
             "finish its runs with that one, then set CONCIERGE_STATE_DIR to another folder. "
             "Whom it called lately, and who is not to be called, is not known there.",
         ),
@@ -160,7 +160,7 @@ def test_a_journal_of_another_version_is_left_alone(path: Path, version: int, se
     Journal(path).close()
     with closing(sqlite3.connect(path)) as db:
         db.execute(f"PRAGMA user_version = {version}")
-    assert _opening(path) == f"The journal {path} comes from a{'n' if version < 4 else ''} {sentence}"
+    assert _opening(path) == f"The journal {path} comes from a{'n' if version < 5 else ''} {sentence}"
 
 
 @contextmanager
