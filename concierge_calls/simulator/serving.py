@@ -16,6 +16,7 @@ from concierge_calls.simulator.replies import HANG_UP
 _KEEP_ALIVE_SECONDS: Final = 75  # longer than any client pauses: a connection closed in between would look like a fault
 
 _LAST_BYTES_SECONDS: Final = 1.0
+_TURNS_OF_A_NEWCOMER: Final = 3  # of the event loop, until a connection that was accepted just now is known
 
 
 class Server(uvicorn.Server):
@@ -54,18 +55,25 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the doors at once: whoever still waits for a reply gets none."""
+        for door in [door for server in self.servers for door in server.sockets]:
+            asyncio.get_running_loop().remove_reader(door.fileno())
+        for _ in range(_TURNS_OF_A_NEWCOMER):  # asyncio loses one that was accepted when the listener is closed at once
+            await asyncio.sleep(0)
         for listener in (*self.servers, *(sockets or ())):
             listener.close()
-        tasks = list(self.server_state.tasks)
-        for connection in list(self.server_state.connections):
+        tasks, left = list(self.server_state.tasks), self.server_state.connections
+        for connection in list(left):
             connection.shutdown()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_BYTES_SECONDS):
-                while self.server_state.connections:  # noqa: ASYNC110 -- uvicorn has no event for it
+                while left:  # noqa: ASYNC110 -- uvicorn has no event for it
                     await asyncio.sleep(0.001)
+        for connection in list(left):  # whose other end reads no more
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     def tell(self) -> None:
         """Ask the server to stop."""

@@ -1,6 +1,7 @@
 """The simulator as a thing that runs: its port, its thread, its silence, and the foreground command."""
 
 import asyncio
+import gc
 import json
 import logging
 import re
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -54,6 +56,29 @@ def test_it_can_be_stopped_while_a_reply_is_due_and_its_ledger_is_still_there(st
     assert failed or vapi.simulator.ledger()["statuses"]
     assert vapi.simulator.ledger()["numbers"].keys() == {"+13125550100"}
     assert "simulator" not in [each.name for each in threading.enumerate()]
+
+
+def test_one_that_is_stopped_as_somebody_connects_leaves_no_connection_open() -> None:
+    for _ in range(20):
+        with Simulator() as simulator, ExitStack() as peers:
+            port = int(simulator.url.rsplit(":", 1)[1])
+            for _ in range(5):
+                peers.enter_context(socket.create_connection(("127.0.0.1", port)))
+            simulator.stop()
+    gc.collect()  # what is left open is said then, which fails the test
+
+
+def test_one_whose_other_end_reads_nothing_more_is_stopped_all_the_same() -> None:
+    with Simulator(SimulatorOptions(speed=1000.0)) as simulator, httpx.Client(base_url=simulator.url) as client:
+        headers = {"Authorization": "Bearer any"}
+        client.get("/call", headers=headers)
+        with socket.create_connection(("127.0.0.1", int(simulator.url.rsplit(":", 1)[1]))) as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            deaf.sendall(
+                b"GET /call?limit=1000 HTTP/1.1\r\nHost: simulator\r\nAuthorization: Bearer any\r\n\r\n" * 5000
+            )
+            simulator.stop()
+    gc.collect()
 
 
 def test_one_that_was_stopped_comes_back_at_the_same_address_with_its_calls(start: Any) -> None:
