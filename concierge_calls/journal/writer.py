@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -23,6 +24,7 @@ Operation = Callable[[sqlite3.Connection], T]
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 500  # operations in a commit, so that other processes get their turn
+GATHERING = 0.001  # seconds for which a commit waits for company where the one before it had some: a sync takes as long
 
 
 class _Job(NamedTuple):
@@ -45,6 +47,7 @@ class Writer:
         self._rooms: list[Room] = []
         self._has_begun = False  # a run for whose calls room is kept
         self._has_warned = False
+        self._has_company = False  # the latest commit was of several operations
         self._to_tell: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
@@ -150,9 +153,12 @@ class Writer:
 
     def _drain(self, *, wait: bool) -> list[_Job | None]:
         jobs = [self._jobs.get()] if wait else []
+        if self._has_company:
+            time.sleep(GATHERING)
         with suppress(Empty):
             while len(jobs) < MOST_AT_ONCE:
                 jobs.append(self._jobs.get_nowait())
+        self._has_company = len(jobs) > 1
         return jobs
 
     def _commit(self, jobs: list[_Job]) -> list[_Job]:
