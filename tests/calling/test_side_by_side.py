@@ -48,9 +48,9 @@ class Disk:
             await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(("interval", "most"), [(0.0, SIDE_BY_SIDE), (1.0, 1)])
+@pytest.mark.parametrize(("interval", "shared"), [(0.0, {SIDE_BY_SIDE - 1, SIDE_BY_SIDE}), (1.0, {1})])
 def test_while_one_claim_is_committed_the_next_ones_gather_for_the_next_commit(
-    rehearse: Rehearse, interval: float, most: int
+    rehearse: Rehearse, interval: float, shared: set[int]
 ) -> None:
     disks: list[Disk] = []
 
@@ -64,7 +64,8 @@ def test_while_one_claim_is_committed_the_next_ones_gather_for_the_next_commit(
     run = rehearse(12)
     run.play(scenario)
 
-    assert (max(disks[0].claims), sum(disks[0].claims)) == (most, 12)
+    assert max(disks[0].claims) in shared
+    assert sum(disks[0].claims) == 12
     assert run.statuses() == ["completed"] * 12
 
 
