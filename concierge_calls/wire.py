@@ -1,13 +1,23 @@
-"""Whether anything of a request was written to the socket: "certainly never sent", or doubt."""
+"""How a request is sent, and whether anything of it was written to the socket: "certainly never sent", or doubt."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
 
 _NEVER_LEFT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NOTHING_MORE: Final = httpx.ByteStream(b"")
+
+
+async def sent(http: httpx.AsyncClient, request: httpx.Request, seconds: float) -> httpx.Response:
+    """Send it once, and return the whole reply; raises TimeoutError after so many seconds, or what httpx raises."""
+    async with asyncio.timeout(seconds):
+        response = await http.send(request)
+    response.stream = _NOTHING_MORE  # the two would hold one another, and all that was read, as garbage
+    return response
 
 
 class Wire:

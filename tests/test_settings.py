@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from concierge_calls.errors import SettingsError
+from concierge_calls.loopback import is_loopback
 from concierge_calls.settings import folder
 from concierge_calls.settings.fields import SETTINGS
-from concierge_calls.settings.loading import Settings, is_loopback, load
+from concierge_calls.settings.loading import Settings, load
 
 EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
 

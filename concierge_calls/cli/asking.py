@@ -12,12 +12,13 @@ from concierge_calls.cli.questions import ask, at_a_terminal, is_yes
 from concierge_calls.display import Display, Verbosity
 from concierge_calls.forecast import limits, where, who
 from concierge_calls.journal import ToldBy
+from concierge_calls.loopback import is_loopback
 from concierge_calls.models import CallStatus
 from concierge_calls.plain import count, shown
 from concierge_calls.routing import Route
 from concierge_calls.run import Run
 from concierge_calls.settings.fields import SETTINGS
-from concierge_calls.settings.loading import Settings, is_loopback
+from concierge_calls.settings.loading import Settings
 
 PATIENCE = 2.0  # seconds of silence, after which it is said what is waited for
 LONGEST = 40  # characters of a name that somebody gave at Vapi, and of a thing that is asked for

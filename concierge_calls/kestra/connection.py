@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -14,7 +12,8 @@ import httpx
 from concierge_calls.errors import KestraNotStarted, KestraUnreachable, SettingsError
 from concierge_calls.kestra.faults import Credentials, Place, will_last
 from concierge_calls.kestra.refusals import Answer
-from concierge_calls.wire import Wire
+from concierge_calls.loopback import is_loopback
+from concierge_calls.wire import Wire, sent
 
 LONGEST_TRY: Final = 90.0  # seconds; an input of some megabytes takes Kestra several
 SHORTEST_TRY: Final = 5.0
@@ -58,7 +57,7 @@ class Connection:
             is_plain=is_plain,
             hide=secrets,
         )
-        self.exposes_credentials = is_plain and kind != "none" and not _is_loopback(self._base.host)
+        self.exposes_credentials = is_plain and kind != "none" and not is_loopback(self._base.host)
         self._patience = patience
         self._sleep = sleep
         self._monotonic = monotonic
@@ -69,7 +68,7 @@ class Connection:
             # A connection that is kept for longer may be closed by Kestra just as we send.
             limits=httpx.Limits(keepalive_expiry=5.0),
             follow_redirects=False,
-            trust_env=not is_plain and not _is_loopback(self._base.host),
+            trust_env=not is_plain and not is_loopback(self._base.host),
         )
 
     async def aclose(self) -> None:
@@ -112,8 +111,7 @@ class Connection:
         wire = Wire()
         request = self._request("POST", path, params=params, files=form or None, extensions={"trace": wire})
         try:
-            async with asyncio.timeout(LONGEST_TRY):
-                response = await self._http.send(request)
+            response = await sent(self._http, request, LONGEST_TRY)
         except Exception as error:
             if wire.never_left(error):
                 raise KestraNotStarted(self.place.unreachable(error).message) from error
@@ -132,8 +130,7 @@ class Connection:
         headers = {"Content-Type": "application/x-yaml"} if yaml is not None else {}
         content = None if yaml is None else yaml.encode()
         request = self._request(method, path, params=params, content=content, headers=headers)
-        async with asyncio.timeout(min(LONGEST_TRY, max(left, SHORTEST_TRY))):
-            response = await self._http.send(request)
+        response = await sent(self._http, request, min(LONGEST_TRY, max(left, SHORTEST_TRY)))
         return response.content if response.is_success else _answer(response)
 
     def _request(self, method: str, path: str, *, params: Params | None, **rest: Any) -> httpx.Request:
@@ -178,10 +175,3 @@ def form(inputs: Mapping[str, str], files: Mapping[str, bytes]) -> Form:
 
 def _answer(response: httpx.Response) -> Answer:
     return Answer(response.status_code, response.content, response.headers.get("location", ""))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from concierge_calls.errors import SettingsError
+from concierge_calls.loopback import is_loopback
 from concierge_calls.plain import one_line
 from concierge_calls.settings import kestra
 from concierge_calls.settings.fields import SETTINGS, Setting
@@ -194,16 +194,6 @@ def _safe_address(value: str, example: str) -> str:
 
 def _is_one_word(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether this host is the machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def load(options: Mapping[str, Any] | None = None, *, program: bool = False, without: Collection[str] = ()) -> Settings:

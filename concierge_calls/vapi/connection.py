@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -12,15 +11,16 @@ from typing import Any, Final
 import httpx
 
 from concierge_calls.errors import SettingsError
+from concierge_calls.loopback import is_loopback
 from concierge_calls.vapi import faults, recordings
 from concierge_calls.vapi.clock import VapiClock
 from concierge_calls.vapi.gate import Gate
-from concierge_calls.vapi.wire import VapiWire, is_loopback, safe_address
+from concierge_calls.vapi.wire import VapiWire, safe_address
+from concierge_calls.wire import sent
 
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0, pool=5.0)
 _LONGEST_PAUSE: Final = 62.0  # seconds in which nothing is asked after a 429
 _SPREAD: Final = 2.0  # seconds after the minute's turn over which the waiting come back
-_NOTHING_MORE: Final = httpx.ByteStream(b"")
 
 # httpx logs the address of every request at INFO, and a control URL is a key to a live call.
 if (_httpx_log := logging.getLogger("httpx")).level == logging.NOTSET:
@@ -95,10 +95,8 @@ class Connection:
         return self._http.build_request("POST", safe_address(address), json=body)
 
     async def send(self, request: httpx.Request, seconds: float) -> httpx.Response:
-        """Send it once, and return the whole reply; raises TimeoutError after so many seconds, or what httpx raises."""
-        async with asyncio.timeout(seconds):
-            response = await self._http.send(request)
-        response.stream = _NOTHING_MORE  # the two would hold one another, and all that was read, as garbage
+        """Send it once, as `sent` does; a reply that there were too many closes the gate."""
+        response = await sent(self._http, request, seconds)
         if response.status_code == 429 and self._is_vapi(request) and not faults.lacks_lines(response.content):
             # Vapi counts all requests of a minute, so whatever was refused, the others would be, too, until that ends;
             # then the calls on the line are asked for again.

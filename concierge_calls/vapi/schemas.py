@@ -77,9 +77,8 @@ class _Lenient(BaseModel):
         while parts["type"] != "model-fields":
             parts = parts["schema"]
         for field in parts["fields"].values():
-            known = field["schema"]
-            if known["type"] == "default":
-                known["on_error"] = "default"
+            if field["schema"]["type"] == "default":
+                field["schema"]["on_error"] = "default"
         return schema
 
     def __hash__(self) -> int:

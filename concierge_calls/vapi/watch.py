@@ -225,8 +225,8 @@ class Watch:
     def _should_have_told(self, life: Life, call: Call) -> bool:
         """Whether the feed looked at a time when it should have shown what this answer shows."""
         changed = call.updated_at or call.created_at or life.placed.created_at
-        shown_by = changed + timedelta(seconds=self._pace.overlap)
-        return rank(call) > rank(life.call) and shown_by < (self._looks.whole_at or shown_by)
+        looked_at, shown_by = self._looks.whole_at, changed + timedelta(seconds=self._pace.overlap)
+        return looked_at is not None and rank(call) > rank(life.call) and shown_by < looked_at
 
     def _trust(self, *, failing: bool | None = None, has_missed: bool = False) -> None:
         before = self.sweep

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import httpx
 
 from concierge_calls.errors import ComeBackLater, PlacementError, ReadRefused
+from concierge_calls.loopback import is_loopback
 from concierge_calls.vapi import faults
 from concierge_calls.wire import Wire
 
@@ -31,11 +30,3 @@ def safe_address(control_url: str) -> httpx.URL:
     if url.host and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
         return url
     raise ReadRefused("Vapi gave a control address that is neither https nor loopback, so the call is not ended by it.")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether what is sent there stays on this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
