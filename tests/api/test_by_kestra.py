@@ -36,11 +36,11 @@ def kestra(vapi: Vapi, tmp_path: Path) -> Iterator[Callable[..., dict[str, str]]
 
 
 @pytest.fixture
-def nobody() -> str:
-    """An address where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+def nobody() -> Iterator[str]:
+    """An address where nobody listens, and nobody else can begin to."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 def told(document: Any) -> list[tuple[str, str | None, str | None]]:
@@ -82,7 +82,7 @@ def test_to_stop_a_run_by_kestra_ends_the_execution_and_can_end_the_calls_on_the
     answer = server.client.delete(f"/runs/{run}?hangUp=true")
     document = server.finished(run)
 
-    assert answer.status_code == 202
+    assert answer.status_code == (202 if answer.json()["stats"]["inProgress"] else 200)  # the call may be over by now
     assert told(document) == [("cancelled", "kestra", "cancelled"), ("not_called", None, "stopped")]
     assert (vapi.live, vapi.rang) == (0, {FIRST: 1})
 

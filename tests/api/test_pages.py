@@ -9,6 +9,7 @@ import httpx
 
 from concierge_calls.page import policy
 from tests.api.conftest import Served, Vapi, batch, encoded
+from tests.api.test_runs import on_the_line
 from tests.page.test_kept import Page
 
 Serve = Callable[..., Served]
@@ -39,9 +40,8 @@ def test_the_page_lists_the_runs_and_shows_each(serve: Serve, vapi: Vapi) -> Non
 
 
 def test_a_run_that_goes_on_shows_who_is_on_the_line_and_how_it_is_stopped(serve: Serve, vapi: Vapi) -> None:
-    vapi.options.stuck = {"+18645550100": "in-progress"}
     server = serve()
-    run = server.begin(batch(100))
+    run = on_the_line(server, vapi, batch(100))
     shown = page(server, f"?run={run}")
 
     assert "On the line now" in words(shown)

@@ -62,7 +62,7 @@ def test_a_refusal_of_the_first_call_is_said_with_its_run_and_the_same_request_g
         " the request is sent again with its Idempotency-Key."
     )
     assert (document["run"]["finished"], document["stats"]["notCalled"], vapi.rang) == (False, 2, {})
-    assert f"Run {run} {LOST}. {reason}" in server.said
+    until(lambda: f"Run {run} {LOST}. {reason}" in server.said)
 
     vapi.options.refuse = None
     again = server.post("/providers/batch-call", batch(100, 101), Idempotency_Key="one").json()

@@ -66,7 +66,7 @@ def test_a_message_hastens_what_the_feed_would_find_much_later(serve: Serve, vap
     server = serve(VAPI_WEBHOOK_SECRET=SECRET, VAPI_POLL_INTERVAL="60")
     vapi.options.stuck = {"+18645550100": "in-progress"}
     run = server.begin(batch(100))
-    until(lambda: server.document(run)["results"][0]["callId"])
+    until(lambda: server.document(run)["results"][0]["callId"] and vapi.looks)  # it is followed
     vapi.end()
     call = server.document(run)["results"][0]["callId"]
     told = server.client.post("/webhooks/vapi", json=message(call), headers={"X-Vapi-Secret": SECRET})
@@ -79,6 +79,7 @@ def test_a_message_hastens_what_the_feed_would_find_much_later(serve: Serve, vap
 def test_lies_duplicates_and_unknown_calls_do_no_harm(serve: Serve, vapi: Vapi) -> None:
     server = serve(VAPI_WEBHOOK_SECRET=SECRET, VAPI_POLL_INTERVAL="5")
     run = on_the_line(server, vapi, batch(100))
+    until(lambda: vapi.looks)  # it is followed
     call = server.document(run)["results"][0]["callId"]
     asked = vapi.simulator.ledger()["requests"]["get"]
     for body in (

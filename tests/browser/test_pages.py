@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import Served, Vapi, batch, encoded, serve, standing, vapi
+from tests.api.conftest import Served, Vapi, batch, encoded, serve, standing, until, vapi
 
 __all__ = ["serve", "standing", "vapi"]
 
@@ -61,12 +61,13 @@ def test_a_file_is_chosen_a_run_is_watched_to_its_end_and_a_call_is_read(tab: An
     tab.get_by_role("button", name="Call these 10 providers").click()
     tab.get_by_role("heading", name="On the line now").wait_for()
     tab.get_by_text("9 of").or_(tab.get_by_text("1 on the line")).first.wait_for()
+    until(lambda: (len(vapi.calls()), vapi.live) == (10, 1))
     vapi.end("+18645550100")
     tab.get_by_text("not finished").wait_for(state="detached")
     assert tab.get_by_role("heading", name="On the line now").count() == 0
     assert tab.locator("svg.lines rect").count() == 10
     tab.locator("#who a").first.click()
-    assert tab.locator("details[open] .turns li").count() > 0
+    tab.locator("details[open] .turns li").first.wait_for()
 
 
 @pytest.mark.parametrize("where", [".drop", "h1"])

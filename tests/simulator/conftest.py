@@ -12,6 +12,7 @@ from concierge_calls.simulator import Simulator, SimulatorOptions
 
 KEY = {"Authorization": "Bearer a-key"}
 TRIES = 50_000
+SLOW = 0.001  # the speed of calls that do nothing by themselves while a test looks at them; `later` has them go on
 TLS = ssl.create_default_context()  # made once: it is never used, yet each client would make its own
 FACTS = {
     "provider_name": "Ace Plumbing",
@@ -65,11 +66,16 @@ class Vapi:
         found: list[dict[str, Any]] = reply.json()
         return found
 
-    def until(self, identifier: str, fits: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """Ask again until the call fits."""
+    def later(self, seconds: float) -> None:
+        """Let so many seconds go by in Vapi's clock, at once."""
+        self.simulator._account._began += seconds
+
+    def until(self, identifier: str, fits: Callable[[dict[str, Any]], object], every: float = 0.0) -> dict[str, Any]:
+        """Ask again until the call fits, after so many seconds in Vapi's clock each time."""
         for _ in range(TRIES):
             if fits(call := self.get(identifier)):
                 return call
+            self.later(every)
         raise AssertionError(f"never came: {call}")
 
     def ended(self, identifier: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from concierge_calls.simulator import ENDINGS
+from tests.simulator.conftest import SLOW
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -25,7 +26,7 @@ def test_a_create_is_answered_with_the_queued_call(vapi: Any) -> None:
 
 
 def test_a_call_goes_through_vapis_statuses_in_order_and_updated_at_moves_with_each(start: Any) -> None:
-    vapi = start(speed=100, analysis="frozen")
+    vapi = start(speed=SLOW, analysis="frozen")
     identifier = vapi.placed()["id"]
     seen: dict[str, set[str]] = {}
 
@@ -33,14 +34,14 @@ def test_a_call_goes_through_vapis_statuses_in_order_and_updated_at_moves_with_e
         seen.setdefault(call["status"], set()).add(call["updatedAt"])
         return "analysis" in call
 
-    vapi.until(identifier, note)
+    vapi.until(identifier, note, every=0.5 / SLOW)
     assert list(seen) == ["queued", "ringing", "in-progress", "ended"]
     assert all(len(stamps) == 1 for stamps in seen.values())
     assert [each for stamps in seen.values() for each in stamps] == sorted(set().union(*seen.values()))
 
 
 def test_started_at_appears_when_somebody_answers_and_nothing_is_told_before_the_end(start: Any) -> None:
-    vapi = start(speed=100)
+    vapi = start(stuck={"+13125550100": "in-progress"})
     identifier = vapi.placed()["id"]
     live = vapi.until(identifier, lambda call: call["status"] == "in-progress")
     assert STAMP.fullmatch(live["startedAt"])
@@ -48,10 +49,11 @@ def test_started_at_appears_when_somebody_answers_and_nothing_is_told_before_the
 
 
 def test_updated_at_moves_when_the_analysis_arrives_late(start: Any) -> None:
-    vapi = start(analysis_delay=500)
+    vapi = start(analysis_delay=500 * 3600)
     identifier = vapi.placed()["id"]
     ended = vapi.ended(identifier)
     assert "analysis" not in ended
+    vapi.later(3600)
     assert vapi.settled(identifier)["updatedAt"] > ended["updatedAt"] == ended["endedAt"]
 
 

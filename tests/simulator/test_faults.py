@@ -1,11 +1,14 @@
 """The faults that can be asked for, and that the ledger knows better than the replies."""
 
+import threading
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.simulator.conftest import TRIES
 
 NUMBER = "+13125550100"
 
@@ -63,6 +66,8 @@ def test_a_late_create_has_rung_before_its_reply(start: Any) -> None:
     vapi = start(create_delay=3600, speed=5000)
     with pytest.raises(httpx.ReadTimeout):
         vapi.client.post("/call", json=vapi.body(), timeout=0.2)
+    pause = threading.Event()
+    assert any(NUMBER in vapi.simulator.ledger()["numbers"] or pause.wait(0.01) for _ in range(TRIES))
     assert rang(vapi) == 1
 
 
@@ -97,7 +102,7 @@ def test_the_clock_of_vapi_may_differ_from_this_machines(start: Any) -> None:
     ahead = parsedate_to_datetime(reply.headers["date"]) - datetime.now(UTC)
     assert 7000 < ahead.total_seconds() < 7400
     created = datetime.fromisoformat(reply.json()["createdAt"])
-    assert abs((created - parsedate_to_datetime(reply.headers["date"])).total_seconds()) < 5
+    assert abs((created - parsedate_to_datetime(reply.headers["date"])).total_seconds()) < 200
 
 
 def test_options_can_be_changed_over_http_all_or_none(vapi: Any) -> None:

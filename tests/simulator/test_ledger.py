@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from concierge_calls.simulator import Simulator
+from tests.simulator.conftest import SLOW
 
 
 def test_the_ledger_needs_no_key_and_is_the_same_in_the_process(vapi: Any) -> None:
@@ -40,10 +41,12 @@ def test_a_number_rings_a_second_after_its_create_at_life_speed(start: Any) -> N
     assert 25 / 100 <= entry["endedAt"] - entry["rangAt"] <= 30 / 100
 
 
-def test_the_peak_is_the_most_calls_at_once(vapi: Any) -> None:
+def test_the_peak_is_the_most_calls_at_once(start: Any) -> None:
+    vapi = start(speed=SLOW)
     for _ in range(2):
-        for identifier in [vapi.placed(f"+131255501{tens}5")["id"] for tens in range(3)]:
-            vapi.ended(identifier)
+        placed = [vapi.placed(f"+131255501{tens}5")["id"] for tens in range(3)]
+        vapi.later(100 / SLOW)
+        assert [vapi.get(identifier)["status"] for identifier in placed] == ["ended"] * 3
     told = vapi.simulator.ledger()
     assert (told["peak"], told["live"]) == (3, 0)
 
@@ -86,7 +89,7 @@ def test_calls_go_on_in_the_ledger_of_a_simulator_that_has_been_stopped(start: A
 
 
 def test_two_thousand_live_calls_and_a_long_history_are_told_apart(start: Any) -> None:
-    vapi = start(speed=1, stuck={})
+    vapi = start(speed=SLOW)
     numbers = [f"+1{area}55501{line:02d}" for area in range(200, 220) for line in range(100)]
     placed = [vapi.placed(number) for number in numbers]
     assert vapi.simulator.ledger()["live"] == len(numbers)

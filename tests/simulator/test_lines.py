@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.simulator.conftest import SLOW
+
 FIRST, SECOND, THIRD = "+13125550105", "+13125550115", "+13125550125"
+LONGEST = 1 + 30  # simulated seconds that nobody answers them
 NO_LINE = "call.start.error-subscription-concurrency-limit-reached"
 
 
@@ -33,10 +36,11 @@ def test_a_call_too_many_can_end_without_ringing(start: Any) -> None:
 
 
 def test_a_blocked_call_is_dialled_by_vapi_when_a_line_is_free(start: Any) -> None:
-    vapi = start(lines=1, lines_shape="blocked")
+    vapi = start(lines=1, lines_shape="blocked", speed=SLOW)
     calls = [vapi.placed(number) for number in (FIRST, SECOND, THIRD)]
     assert [each["status"] for each in calls] == ["queued", "scheduled", "scheduled"]
     assert [each["subscriptionLimits"]["concurrencyBlocked"] for each in calls] == [False, True, True]
+    vapi.later(len(calls) * LONGEST / SLOW)
     assert vapi.ended(calls[2]["id"])["subscriptionLimits"]["concurrencyBlocked"] is False
     entries = [vapi.entry(number) for number in (FIRST, SECOND, THIRD)]
     assert [each["rangAt"] for each in entries] == sorted(each["rangAt"] for each in entries)

@@ -69,7 +69,10 @@ def test_one_that_is_stopped_as_somebody_connects_leaves_no_connection_open() ->
 
 
 def test_one_whose_other_end_reads_nothing_more_is_stopped_all_the_same() -> None:
-    with Simulator(SimulatorOptions(speed=1000.0)) as simulator, httpx.Client(base_url=simulator.url) as client:
+    with (
+        Simulator(SimulatorOptions(speed=1000.0)) as simulator,
+        httpx.Client(base_url=simulator.url, trust_env=False) as client,
+    ):
         headers = {"Authorization": "Bearer any"}
         client.get("/call", headers=headers)
         with socket.create_connection(("127.0.0.1", int(simulator.url.rsplit(":", 1)[1]))) as deaf:
