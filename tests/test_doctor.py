@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pytest_httpx import HTTPXMock
 
-from concierge_calls.doctor import Check, State, account, examine, house
+from concierge_calls.doctor import Check, State, account, examine, house, looking
 from concierge_calls.doctor.facts import JournalFacts, SettingsFacts, UnendedCall, UnfinishedRun, VapiFacts
 from concierge_calls.errors import ReadFailed, ReadRefused
 from concierge_calls.journal import Journal, NewRun, Owner, RunRecord
@@ -370,11 +370,11 @@ def test_a_call_that_would_not_end_is_named_until_vapi_says_that_it_has(
 
 
 def test_a_network_that_is_dead_leaves_the_rest_to_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("VAPI_BASE_URL", f"http://127.0.0.1:{port}")
-    found = examined(patience=0.4)
+    monkeypatch.setattr(looking, "ASKED_AGAIN", 0.02)  # so it is over soon, and long before the wait is
+    with socket.socket() as dead:  # bound, so that nobody else gets it, and never listening
+        dead.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("VAPI_BASE_URL", f"http://127.0.0.1:{dead.getsockname()[1]}")
+        found = examined()
 
     assert found["key"] == (
         "wrong",
@@ -395,7 +395,11 @@ def test_a_vapi_that_takes_the_question_and_says_nothing_is_not_waited_for(monke
         )
 
 
-def test_a_journal_that_another_process_holds_is_not_waited_for(httpx_mock: HTTPXMock) -> None:
+def test_a_journal_that_another_process_holds_is_not_waited_for(
+    httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = looking._answer
+    monkeypatch.setattr(looking, "_answer", lambda question, wait: answer(question, TEN))  # it is the journal's wait
     path = load().journal_path(simulated=False)
     Journal(path).close()
     stub(httpx_mock, "/phone-number/a-number", {})
@@ -426,7 +430,7 @@ def test_without_a_usable_key_or_address_nobody_is_asked(
     httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, states: dict[str, str]
 ) -> None:
     monkeypatch.setenv(variable, value)
-    found = examined(patience=0.4)
+    found = examined()
 
     assert httpx_mock.get_requests() == []
     assert {name: found[name][0] for name in states} == states

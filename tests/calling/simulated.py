@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import httpx
 
-from concierge_calls import CallResult, Provider, RunResult, ServiceRequest, call_providers
+from concierge_calls import CallEvent, CallResult, EventKind, Provider, RunResult, ServiceRequest, call_providers
 from concierge_calls.simulator import Simulator
 
 REQUEST = ServiceRequest(service_needed="plumbing", user_criteria="licensed", location="Greenville SC")
@@ -54,6 +54,24 @@ class Vapi:
         headers = {"Authorization": "Bearer a-key"}
         httpx.post(f"{self.simulator.url}/call", json=body, headers=headers).raise_for_status()
 
+    def now(self) -> float:
+        """The moment by the clock of the ledger."""
+        return self.simulator._account.now()
+
+    def hang_up(self, whom: Provider) -> None:
+        """Have this provider end the latest call with them now."""
+        self._happens(whom, "end", "customer-ended-call")
+
+    def analyse(self, whom: Provider) -> None:
+        """Have the analysis of the latest call with this provider, which has ended, come now."""
+        self._happens(whom, "analysis")
+
+    def _happens(self, whom: Provider, what: str, reason: str | None = None) -> None:
+        account = self.simulator._account
+        with account.lock:
+            latest = [call for call in account.created if call.number == whom.phone][-1]
+            account._schedule(account.now(), latest, what, reason)
+
     def asked(self, kind: str) -> int:
         """How many requests of this kind came."""
         return int(self.simulator.ledger()["requests"][kind])
@@ -69,6 +87,29 @@ class Vapi:
         numbers = self.simulator.ledger()["numbers"]
         calls = [numbers[each.phone]["calls"][0] for each in whom]
         return [Span(call["createdAt"], call["endedAt"]) for call in calls]
+
+
+class Held:
+    """Calls stuck in progress that go on until all lines are busy: then the first ends, and the patient ones last."""
+
+    def __init__(self, vapi: Vapi, whom: Sequence[Provider], lines: int, patient: Sequence[int] = ()) -> None:
+        self._vapi = vapi
+        self._whom = whom
+        self._lines = lines
+        self._patient = patient
+        self._left = len(whom)
+        self._talking: list[int] = []
+
+    def __call__(self, event: CallEvent) -> None:
+        if event.kind is EventKind.CALL_IN_PROGRESS and event.index is not None:
+            self._talking.append(event.index)
+            while self._talking and len(self._talking) == min(self._lines, self._left):
+                self._end(next((index for index in self._talking if index not in self._patient), self._talking[0]))
+
+    def _end(self, index: int) -> None:
+        self._talking.remove(index)
+        self._left -= 1
+        self._vapi.hang_up(self._whom[index])
 
 
 class StartVapi(Protocol):

@@ -29,7 +29,6 @@ def stopped(
     on_event: OnEvent = lambda caller, event: None,
     *,
     on_caller: Callable[[Worker], object] = lambda caller: None,
-    start_interval: float = 0.0,
 ) -> RunResult:
     """Begin a run that may be stopped as soon as there is somebody to stop, and whenever something is told."""
     callers: list[Worker] = []
@@ -40,10 +39,7 @@ def stopped(
 
     async def start() -> RunResult:
         order = Order(rows=rows_of(whom), source="python", typed={"service": "plumbing"})
-        async with (
-            drafted(order, load({"max_concurrent": 2, "start_interval": start_interval})) as run,
-            run.connected(),
-        ):
+        async with drafted(order, load({"max_concurrent": 2})) as run, run.connected():
             return await run.start(lambda event: on_event(callers[0], event), on_caller=found)
 
     return asyncio.run(start())
@@ -127,22 +123,24 @@ def test_a_run_that_began_without_a_dial_and_is_taken_up_and_stopped_is_kept(
 
 def test_on_leaving_a_call_that_waits_at_vapi_is_taken_back_and_the_one_that_rings_goes_on(start: StartVapi) -> None:
     whom = providers("01")
-    vapi = start(lines=1, lines_shape="blocked", stuck={str(whom[0].phone): "ringing"})
-    told: set[tuple[EventKind, int | None]] = set()
+    # Whichever request comes first gets the account's only line.
+    vapi = start(lines=1, lines_shape="blocked", stuck={each.phone: "ringing" for each in whom})
+    placed, ringing = set[int | None](), set[int | None]()
     leaving: list[asyncio.Future[None]] = []
 
     def leave(caller: Worker, event: CallEvent) -> None:
-        told.add((event.kind, event.index))
-        if not leaving and {(EventKind.CALL_RINGING, 0), (EventKind.CALL_PLACED, 1)} <= told:
+        {EventKind.CALL_PLACED: placed, EventKind.CALL_RINGING: ringing}.get(event.kind, set()).add(event.index)
+        if not leaving and (len(placed), len(ringing)) == (2, 1):
             leaving.append(asyncio.ensure_future(caller.leave()))
 
-    run = stopped(whom, leave, start_interval=0.2)  # so the first one gets the account's only line
+    run = stopped(whom, leave)
 
-    assert statuses(run.results) == ["in_progress", "pending"]
+    first, second = sorted(whom, key=lambda each: whom.index(each) not in ringing)
+    assert [run.results[whom.index(each)].status.value for each in (first, second)] == ["in_progress", "pending"]
     assert (vapi.asked("create"), vapi.asked("delete"), vapi.asked("control")) == (2, 1, 0)
-    first, second = [vapi.simulator.ledger()["numbers"][each.phone]["calls"][0] for each in whom]
-    assert (first["status"], second["endedReason"]) == ("ringing", "scheduled-call-deleted")
-    assert vapi.times_rung(whom) == [1, 0]
+    calls = [vapi.simulator.ledger()["numbers"][each.phone]["calls"][0] for each in (first, second)]
+    assert (calls[0]["status"], calls[1]["endedReason"]) == ("ringing", "scheduled-call-deleted")
+    assert vapi.times_rung([first, second]) == [1, 0]
 
 
 def test_on_leaving_a_call_whose_reply_is_under_way_and_that_waits_at_vapi_is_taken_back_too(start: StartVapi) -> None:

@@ -12,7 +12,7 @@ from concierge_calls.errors import ComeBackLater
 from concierge_calls.models import CallStatus
 from tests.calling.fakes import Take, now
 from tests.calling.rehearsal import Rehearsal, Rehearse
-from tests.calling.simulated import StartVapi, providers, statuses
+from tests.calling.simulated import Held, StartVapi, providers
 from tests.calling.test_network import Network, call_all
 from tests.calling.test_sliding import greedy
 from tests.vapi.conftest import PaperVapi
@@ -130,8 +130,9 @@ def test_after_a_429_nothing_is_asked_for_until_the_minute_is_over_and_everybody
 # The last shape waits for the minute's turn, so it is tried on paper.
 @pytest.mark.parametrize("shape", ["400", "blocked", "ended"])
 def test_at_the_simulator_everybody_is_called_once_on_the_lines_there_are(start: StartVapi, shape: str) -> None:
-    vapi, whom = start(lines=2, lines_shape=shape, speed=100.0), providers("01230123")
-    run = vapi.call(whom, max_concurrent=5)
+    whom = providers("01230123")
+    vapi = start(lines=2, lines_shape=shape, speed=100.0, stuck={each.phone: "in-progress" for each in whom})
+    run = vapi.call(whom, max_concurrent=5, observer=Held(vapi, whom, lines=2))
 
-    assert (run.run.finished, vapi.peak(), max(vapi.times_rung(whom))) == (True, 2, 1)
-    assert statuses(run.results) == ["completed", "completed", "completed", "completed"] * 2
+    assert (run.run.finished, vapi.peak(), vapi.times_rung(whom)) == (True, 2, [1] * 8)
+    assert [result.ended_reason for result in run.results] == ["customer-ended-call"] * 8

@@ -270,7 +270,7 @@ def test_over_real_http_reads_that_fail_for_a_second_in_the_middle_of_calls_lose
     failed: list[str] = []
 
     def fail(event: CallEvent) -> None:
-        if event.kind == "call.in_progress" and not failed:
+        if event.kind == "call.placed" and not failed:
             failed.append(event.kind)
             vapi.options.fail_reads = 1.0
             asyncio.get_running_loop().call_later(1.0, mend)
@@ -279,5 +279,5 @@ def test_over_real_http_reads_that_fail_for_a_second_in_the_middle_of_calls_lose
         vapi.options.fail_reads = 0.0
 
     run = vapi.call(whom, max_concurrent=2, observer=fail)
-    assert (failed, statuses(run.results)) == (["call.in_progress"], ["completed"] * 4)
+    assert (failed, statuses(run.results)) == (["call.placed"], ["completed"] * 4)
     assert vapi.times_rung(whom) == [1] * 4

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 
+import pytest
+
+from concierge_calls import underway
 from concierge_calls.backend import Verdict
 from concierge_calls.caller import Caller
 from concierge_calls.errors import AccountRefused, ComeBackLater, PlacementInDoubt
@@ -218,15 +221,29 @@ def test_to_leave_while_it_is_read_what_an_earlier_process_left_begins_no_look_f
     assert (run.backend.looks, [attempt.state for attempt in run.attempts()]) == ([], ["dialing"])
 
 
+class StandingStill(datetime):
+    """This machine's clock, while it is asked until when something is awaited."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> StandingStill:
+        return cls(2026, 5, 4, 12, tzinfo=tz)
+
+
+def seconds_left(caller: Caller, what: Awaited) -> int | None:
+    """How many seconds more this is awaited of any call at most."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(underway, "datetime", StandingStill)
+        latest = caller.underway.latest(what)
+    return None if latest is None else round((latest - StandingStill.now(latest.tzinfo)).total_seconds())
+
+
 def awaited_after(run: Rehearsal, seconds: float, **how: object) -> dict[str, tuple[int, float | None]]:
     """Of how many calls what is awaited so many seconds after the beginning, and for how many seconds more at most."""
     found: dict[str, tuple[int, float | None]] = {}
 
     def ask(caller: Caller) -> None:
         for what in Awaited:
-            latest = caller.underway.latest(what)
-            left = None if latest is None else round((latest - datetime.now(UTC)).total_seconds())
-            found[what] = caller.underway.count(what), left
+            found[what] = caller.underway.count(what), seconds_left(caller, what)
 
     stopped_after(run, seconds, ask, **how)
     return found
@@ -274,9 +291,9 @@ def test_what_is_said_of_a_call_in_doubt_that_nobody_answers_for_is_kept_though_
         await asyncio.sleep(125)
         run.backend.unreadable, run.backend.looks_hang = False, True
         caller.drain()
-        latest = caller.underway.latest(Awaited.WORD)
-        assert latest is not None
-        said = now() + round((latest - datetime.now(UTC)).total_seconds())
+        left = seconds_left(caller, Awaited.WORD)
+        assert left is not None
+        said = now() + left
         await calling
         return said, now()
 

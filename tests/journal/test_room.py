@@ -104,7 +104,7 @@ def test_the_room_grows_with_the_calls_on_the_line_up_to_a_bound(tmp_path: Path,
     path = tmp_path / "run.lock"
     path.touch()
     room = Room(path, calls)
-    assert path.stat().st_size == path.stat().st_blocks * 512 == wanted(calls) == holds * FOR_A_CALL
+    assert path.stat().st_blocks * 512 >= path.stat().st_size == wanted(calls) == holds * FOR_A_CALL
     assert (room.give_up(), room.give_up(), path.stat().st_size) == (True, False, 0)
     assert (room.take_again(), room.is_held, path.stat().st_size) == (True, True, holds * FOR_A_CALL)
     room.close()

@@ -469,11 +469,8 @@ def test_ten_calls_at_the_simulator_end_as_its_ledger_says_each_with_its_record(
 
 def test_a_blocked_call_at_the_simulator_is_withdrawn_and_never_rings() -> None:
     async def scenario(backend: VapiBackend) -> list[Progress]:
-        first = asyncio.ensure_future(told_of(backend, 0))
-        await asyncio.sleep(0.2)  # the first has the only line
-        told = await told_of(backend, 1)
-        first.cancel()
-        return told
+        await place(backend, asked(0, "+18645550100"), "key-0")  # which has the only line
+        return await told_of(backend, 1)
 
     options = SimulatorOptions(speed=1, lines=1, lines_shape="blocked")
     told, ledger = at_the_simulator(options, scenario, pace=Pace(blocked=0.1, again=0.05))
@@ -493,7 +490,8 @@ def test_a_live_call_at_the_simulator_is_hung_up_for_the_user() -> None:
                 backend.hang_up(placed.call_id)
         return progress
 
-    last, ledger = at_the_simulator(SimulatorOptions(speed=20), scenario, pace=Pace(again=0.05))
+    options = SimulatorOptions(speed=20, stuck={"+18645550101": "in-progress"})
+    last, ledger = at_the_simulator(options, scenario, pace=Pace(again=0.05))
 
     assert last.outcome is not None
     assert last.outcome.status is CallStatus.CANCELLED

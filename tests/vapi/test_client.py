@@ -32,10 +32,10 @@ from concierge_calls.errors import (
     ReadRefused,
     SettingsError,
 )
-from concierge_calls.vapi import client as client_module
 from concierge_calls.vapi.client import VapiClient
 from concierge_calls.vapi.clock import VapiClock
 from concierge_calls.vapi.gate import Gate, Priority
+from concierge_calls.vapi.patience import LONGEST_TRY
 from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
 
 # Where each reply comes from:
@@ -567,15 +567,23 @@ def test_a_create_that_is_cancelled_in_flight_gives_its_place_back() -> None:
 
 
 def test_a_reply_that_never_ends_is_doubt_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "LONGEST_TRY", 0.05)
+    timeout, tries = asyncio.timeout, list[tuple[float, asyncio.Timeout]]()
+
+    def noted(seconds: float) -> asyncio.Timeout:
+        tries.append((seconds, timeout(seconds)))
+        return tries[-1][1]
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 201 Created\r\ncontent-length: 1000\r\n\r\n{")
+        await writer.drain()
+        tries[0][1].reschedule(asyncio.get_running_loop().time())  # the longest try is over
         await reader.read()
 
+    monkeypatch.setattr(asyncio, "timeout", noted)
     outcome, requests = place_with(drip)
     assert isinstance(outcome, PlacementInDoubt)
     assert isinstance(outcome.__cause__, TimeoutError)
+    assert [seconds for seconds, _ in tries] == [LONGEST_TRY]
     assert requests == 1
 
 
