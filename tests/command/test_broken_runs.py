@@ -52,7 +52,7 @@ def test_a_journal_that_cannot_grow_any_more_ends_the_run_with_its_document_and_
 def test_a_simulated_run_that_was_killed_keeps_no_number_from_the_next_one(command: Any, providers: Any) -> None:
     rows = providers(*LONG)
     running = command.start("batch", rows, "-v", "--simulate")
-    running.until("call.in_progress")
+    running.until("call.placed")
     running.interrupt(signal.SIGKILL)
     assert running.finish().code == -signal.SIGKILL
 
@@ -64,7 +64,7 @@ def test_a_simulated_run_that_was_killed_keeps_no_number_from_the_next_one(comma
 def test_two_simulated_runs_of_one_file_at_once_both_call_everybody(command: Any, providers: Any) -> None:
     rows = providers(*LONG)
     first = command.start("batch", rows, "-v", "--simulate", "--call-timeout", "60")
-    first.until("call.in_progress")
+    first.until("call.placed")
     second = command("batch", rows, "--simulate", "--call-timeout", "10")
 
     for finished in (second, first.finish()):

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from concierge_calls.simulator import Simulator, SimulatorOptions
+from tests.command.test_terminal import read_all
 from tests.environment import KEY
 
 HERE = {"CONCIERGE_STATE_DIR": "state"}
@@ -231,9 +232,9 @@ def at_a_terminal(command: Any, columns: int) -> str:
     """Return what stands on a terminal of so many columns."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    finished = command("doctor", environ=HERE | {"TERM": "xterm"}, stdout=theirs)
+    finished = command("doctor", environ=HERE | {"TERM": "xterm", "LC_ALL": "C.UTF-8"}, stdout=theirs)
     os.close(theirs)
-    screen = os.read(ours, 65536).decode().replace("\r\n", "\n")
+    screen = read_all(ours, b"").replace("\r\n", "\n")
     os.close(ours)
     assert (finished.code, finished.err) == (0, "")
     return screen

@@ -35,13 +35,13 @@ def unwritten(command: Any, providers: Any, vapi: Any) -> str:
 def test_a_document_that_was_never_written_is_written_by_resume(
     command: Any, vapi: Any, unwritten: str, named: bool
 ) -> None:
-    asked = vapi.ledger["requests"]
+    asked = vapi.asked
     resumed = command("resume", *([unwritten] if named else []))
 
     assert (resumed.code, resumed.out) == (0, "")
     assert resumed.lines[0] == "Run RUN of providers.csv is finished; its document was never written, and is now."
     assert json.loads(Path("doc.json").read_text()) == command("show", unwritten).document
-    assert (vapi.rang, vapi.ledger["requests"]) == (RANG, asked)
+    assert (vapi.rang, vapi.asked) == (RANG, asked)
 
     again = command("resume", unwritten)
 

@@ -16,12 +16,14 @@ __all__ = ["change", "uncertain"]
 Change = Callable[..., None]
 
 IN_DOUBT = ["uncertain", "no_answer"]
+SOMEBODY = "+18645550198"
 
 
 def occupied_by_somebody_else(vapi: Any) -> None:
-    """Have the account's only line be taken by a call that is not ours."""
+    """Have the account's only line be taken, for as long as a test may take, by a call that is not ours."""
     vapi.options.lines = 1
-    call = {"phoneNumberId": NUMBER, "assistantId": NUMBER, "customer": {"number": "+18645550198"}}
+    vapi.options.stuck = {SOMEBODY: "in-progress"}
+    call = {"phoneNumberId": NUMBER, "assistantId": NUMBER, "customer": {"number": SOMEBODY}}
     asked = httpx.post(f"{vapi._simulator.url}/call", json=call, headers={"Authorization": f"Bearer {KEY}"})
     asked.raise_for_status()
 

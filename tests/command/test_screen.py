@@ -31,7 +31,7 @@ def test_a_run_reads_well_in_a_mail(simulated: Any) -> None:
     assert ended[3] == "WHEN  Reedy River                     …0115  no answer"
     assert re.fullmatch(r"Blue Ridge    …0100  available  \w.+  \$\d+ .+", lines[13])
     assert re.split("  +", lines[12]) == ["Who may come", "Phone", "Answer", "When", "Rate"]
-    assert lines[14:] == [
+    assert lines[14:-1] == [
         "",
         "The others        Phone  Answer     Why",
         "Reedy River       …0115  no answer",
@@ -43,8 +43,12 @@ def test_a_run_reads_well_in_a_mail(simulated: Any) -> None:
         "6 providers: 1 completed, 1 no answer, 1 busy, 1 voicemail, 2 skipped.",
         "M:SS in all, at most 3 calls at once, M:SS a conversation on average."
         " Simulated: no phone rang, nothing was spent.",
-        "One after the other, the same calls would have taken M:SS; in fixed windows of 3, about as long as this.",
     ]
+    assert re.fullmatch(  # how long windows would take is at the edge of being worth saying
+        "One after the other, the same calls would have taken M:SS; in fixed windows of 3,"
+        r" (?:about as long as this|M:SS)\.",
+        lines[-1],
+    )
 
 
 def test_every_event_is_said_with_v(command: Any, providers: Any, vapi: Any) -> None:

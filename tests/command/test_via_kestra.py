@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.command.conftest import Concierge, Vapi
+from tests.command.conftest import Concierge, Vapi, nobody_listens
 from tests.kestra.double.options import PASSWORD, USER, Options
 from tests.kestra.double.server import Double
 
@@ -32,11 +31,10 @@ def kestra(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def nobody() -> str:
+def nobody() -> Iterator[str]:
     """An address where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{free.getsockname()[1]}"
+    with nobody_listens() as url:
+        yield url
 
 
 @pytest.mark.parametrize(
