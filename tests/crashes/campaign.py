@@ -30,9 +30,10 @@ if not __package__:  # run as a script
 from concierge_calls.simulator import SimulatorOptions
 from tests.crashes.planted import POINTS
 from tests.crashes.verdict import Verdict, compare
-from tests.crashes.world import Left, Sitting, World
+from tests.crashes.world import NUMBERS, Left, Sitting, World, let_go
 
 CREATE_DELAY = 0.6
+LIST_LAG = 0.2  # seconds, where a run dies at a named point
 NEAR = 0.05  # seconds after a create
 WANTED_NEAR = 0.4  # of the kills; towards the end of a run fewer creates come than are waited for
 PAUSE = (0.4, 2.0)  # seconds from the beginning of a sitting to a kill that no create decides
@@ -136,6 +137,8 @@ def killed_at_point(plan: Plan) -> Figures:
         world.output.write_text("an earlier document")
         died = world.batch(planted=",".join(filter(None, (plan.planted, impatient, point)))).finish()
         killed_at = time.time()
+        world.simulator.options.list_lag = LIST_LAG
+        let_go(world.simulator)
         left = world.left()
         figures.unreached += died != -9
         figures.kills += died == -9
@@ -146,12 +149,16 @@ def killed_at_point(plan: Plan) -> Figures:
 
 
 def _options_at(name: str, seed: int) -> SimulatorOptions:
-    """Return the options with which the point is reached: a lost reply, or a call that has to wait for a line."""
-    options = SimulatorOptions(speed=100.0, seed=seed, list_lag=0.2, talk=(10.0, 40.0))
+    """Return the options with which the point is reached: a lost reply, or a call that has to wait for a line.
+
+    What has the point reached holds until somebody has died there, however long that takes.
+    """
+    options = SimulatorOptions(speed=100.0, seed=seed, list_lag=LIST_LAG, talk=(10.0, 40.0))
     if name == "unseen":
-        options.list_lag, options.lose_replies = 2.0, 1.0
+        options.list_lag, options.lose_replies = 3600.0, 1.0
     if name in WITHDRAWAL:
-        options.lines, options.lines_shape, options.talk = 1, "blocked", (200.0, 250.0)
+        options.lines, options.lines_shape = 1, "blocked"
+        options.stuck = dict.fromkeys(NUMBERS, "in-progress")
     return options
 
 

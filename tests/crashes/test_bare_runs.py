@@ -7,14 +7,16 @@ import subprocess
 
 from tests.crashes.conftest import Enter
 from tests.crashes.verdict import compare
-from tests.crashes.world import COMMAND, World
+from tests.crashes.world import COMMAND, LONGEST, World
 
 
 def shell(here: World, script: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash in which $COMMAND is the command."""
     bash = ["/bin/bash", "-c", script]
     environ = here.environ | {"COMMAND": COMMAND}
-    return subprocess.run(bash, cwd=here.folder, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        bash, cwd=here.folder, env=environ, capture_output=True, text=True, timeout=LONGEST, check=False
+    )
 
 
 def test_a_run_needs_no_home_and_no_locale_and_resumes_without_them(world: Enter) -> None:

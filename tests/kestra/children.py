@@ -28,7 +28,7 @@ from tests.crashes.world import COMMAND, until
 from tests.environment import at_vapi, without_ours
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LONGEST = 60.0  # seconds until a child counts as hung; no test waits for it
+LONGEST = 240.0  # seconds until a child counts as hung; no test waits for it
 RUN = "20261124-abcdefgh"
 OPTIONS = {
     "call_timeout": 300,
@@ -130,9 +130,9 @@ class Started:
         """Wait until it has killed itself."""
         assert self.process.wait(timeout=LONGEST) == -signal.SIGKILL, (self._folder / "stderr").read_text()
 
-    def finish(self, within: float = LONGEST) -> Done:
+    def finish(self) -> Done:
         """Wait for its end."""
-        code = self.process.wait(timeout=within)
+        code = self.process.wait(timeout=LONGEST)
         out, err = (self._folder / "stdout").read_text(), (self._folder / "stderr").read_text()
         return Done(code, out, err, self._folder)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-from concierge_calls import handed
+from concierge_calls import caller, handed
 from concierge_calls.__main__ import main
+from concierge_calls.cli import kestra_child
 from concierge_calls.journal import RunRecord
+from concierge_calls.kestra import child
 from concierge_calls.kestra.markers import Markers
-from tests.crashes.planted import OTHERS, POINTS, after, plant
+from tests.crashes.planted import NAP, OTHERS, POINTS, after, plant
 
 
 def bug() -> None:
@@ -20,9 +22,29 @@ def bug() -> None:
     handed._planned = broken  # type: ignore[assignment]
 
 
+def lasting() -> None:
+    """Give ten minutes to replies in flight and to the whole end, so that whoever waits for a reply is seen.
+
+    The product gives them ten seconds and not quite two, which a machine that is busy may need for the rest alone.
+    """
+    limits = [vars(module)["LEAVING_LIMIT"] for module in (caller, child)]
+    if (limits, kestra_child.LATEST) != ([10.0, 10.0], 1.8):
+        raise SystemExit("How long the end of a child may take is no longer said by LEAVING_LIMIT and LATEST.")
+    for module in (caller, child):
+        vars(module)["LEAVING_LIMIT"] = NAP
+    kestra_child.LATEST = NAP
+
+
+def unhurried() -> None:
+    """Give what a task has to put in order ten minutes where the product gives it a second, as a disk may be slow."""
+    if child.GRACE != 1.0:
+        raise SystemExit("How long a task that is told to stop may take is no longer said by GRACE.")
+    child.GRACE = NAP
+
+
 POINTS["after_marker"] = lambda strike: after(Markers, "put", strike)
 POINTS["after_plan"] = lambda strike: after(RunRecord, "add", strike, lambda _: True)
-OTHERS["bug"] = bug
+OTHERS |= {"bug": bug, "lasting": lasting, "unhurried": unhurried}
 
 if __name__ == "__main__":
     for each in os.environ["PLANTED"].split(","):

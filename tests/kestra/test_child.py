@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.crashes.world import COMMAND, until
+from tests.crashes.world import COMMAND, let_go, until
 from tests.kestra.children import (
     ASKED,
     AVAILABLE,
@@ -114,8 +114,11 @@ def test_an_item_in_a_file_is_called_as_one_in_the_environment(workers: Workers)
 def test_a_whole_list_is_called_by_one_task_on_as_many_lines_as_the_flow_has(workers: Workers) -> None:
     phones = [f"+18645550{line}" for line in range(120, 126)]
     handed = [item(phone, first=number, place=number) for number, phone in enumerate(phones)]
-    workers.options.speed = 60.0
-    done = workers.call(handed, "--file", "providers.json", environ={"CONCIERGE_CHILD_LINES": "3"})
+    workers.options.stuck = dict.fromkeys(phones, "in-progress")
+    child = workers.start(handed, "--file", "providers.json", environ={"CONCIERGE_CHILD_LINES": "3"})
+    until(lambda: workers.simulator.ledger()["live"] == 3)
+    let_go(workers.simulator)
+    done = child.finish()
 
     assert [result["index"] for result in done.results] == list(range(6))
     assert workers.keys == {phone: [f"{RUN}-{number}-1"] for number, phone in enumerate(phones)}

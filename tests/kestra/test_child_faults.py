@@ -166,10 +166,10 @@ def test_a_vapi_that_is_out_of_reach_is_said_of_each_provider(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "CHECK_PATIENCE", 0.1)  # where the product tries for 10 seconds
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    done = workers.call(item(AVAILABLE), environ={"VAPI_BASE_URL": url})
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        done = workers.call(item(AVAILABLE), environ={"VAPI_BASE_URL": url})
 
     assert told(done) == [
         (

@@ -136,7 +136,7 @@ def test_a_call_that_the_list_shows_a_little_late_is_followed(workers: Workers) 
     workers.forget_journals()
     workers.options.list_lag = 600.0
     looks = workers.asked("list")
-    second = workers.start(item(AVAILABLE), planted="hurried")  # which looks for five seconds
+    second = workers.start(item(AVAILABLE))  # which looks for two minutes
     until(lambda: workers.asked("list") > looks)
     workers.options.list_lag = 0.0
     done = second.finish()

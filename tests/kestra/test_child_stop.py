@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from tests.crashes.world import stands_still, until
 from tests.kestra.children import AVAILABLE, NOBODY, RUN, TODAY, Workers, item
 
-SOON = 8.0  # seconds; a run that is left by hand waits 10 for the replies in flight
 STOPPED = {"code": "stopped", "message": "The task ended before this provider was dialled; nobody's phone rang."}
 
 
@@ -23,10 +24,10 @@ def workers() -> Iterator[Workers]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_call_on_the_line_is_told_with_its_id_and_followed_by_the_next_start(workers: Workers, number: int) -> None:
-    first = workers.start(item(AVAILABLE, NOBODY))
+    first = workers.start(item(AVAILABLE, NOBODY), planted="lasting")
     workers.talk(AVAILABLE)
     first.tell(number)
-    stopped = first.finish(SOON)
+    stopped = first.finish()
     [call] = workers.calls(AVAILABLE)
 
     assert [(result["status"], result["call_id"], result["error"]) for result in stopped.results] == [
@@ -48,10 +49,10 @@ def test_a_call_on_the_line_is_told_with_its_id_and_followed_by_the_next_start(w
 
 def test_a_reply_in_flight_is_not_waited_for(workers: Workers) -> None:
     workers.options.create_delay = 60.0
-    first = workers.start(item(AVAILABLE))
+    first = workers.start(item(AVAILABLE), planted="lasting")
     workers.wait_for(AVAILABLE)
     first.tell()
-    stopped = first.finish(SOON)
+    stopped = first.finish()
     workers.options.create_delay = 0.0
     second = workers.start(item(AVAILABLE))
     workers.hang_up()
@@ -62,13 +63,13 @@ def test_a_reply_in_flight_is_not_waited_for(workers: Workers) -> None:
 
 
 def test_a_dial_that_is_marked_and_has_not_left_is_not_made_any_more(workers: Workers) -> None:
-    first = workers.start(item(AVAILABLE, NOBODY), planted="after_marker:1:stop")
+    first = workers.start(item(AVAILABLE, NOBODY), planted="lasting,unhurried,after_marker:1:stop")
     until(lambda: stands_still(first.process))  # a marker alone is there a moment earlier
     assert len(workers.markers()) == 1
     workers.options.reply_delay = 60.0
     first.tell()
     first.tell(signal.SIGCONT)
-    stopped = first.finish(SOON)
+    stopped = first.finish()
 
     assert [(result["status"], result["error"]) for result in stopped.results] == [("pending", STOPPED)] * 2
     assert (workers.keys, workers.markers()) == ({}, [])
@@ -83,10 +84,10 @@ def test_a_dial_that_is_marked_and_has_not_left_is_not_made_any_more(workers: Wo
 
 def test_before_the_first_dial_everybody_is_pending(workers: Workers) -> None:
     workers.options.reply_delay = 60.0
-    first = workers.start(item(TODAY, NOBODY, place=1))
+    first = workers.start(item(TODAY, NOBODY, place=1), planted="lasting,unhurried")
     until(lambda: workers.asked("phone-number"))
     first.tell()
-    stopped = first.finish(SOON)
+    stopped = first.finish()
 
     assert [(result["status"], result["error"]) for result in stopped.results] == [("pending", STOPPED)] * 2
     assert (workers.keys, workers.markers()) == ({}, [])
@@ -100,11 +101,33 @@ def test_a_child_that_waits_for_another_start_tells_what_that_one_is_at(workers:
     workers.start(item(AVAILABLE, NOBODY))
     workers.talk(AVAILABLE)
     before = workers.opened()
-    second = workers.start(item(AVAILABLE, NOBODY))
+    second = workers.start(item(AVAILABLE, NOBODY), planted="lasting")
     until(lambda: workers.opened() != before)
     second.tell()
 
-    assert [(result["status"], result["call_id"]) for result in second.finish(SOON).results] == [
+    assert [(result["status"], result["call_id"]) for result in second.finish().results] == [
         ("in_progress", workers.calls(AVAILABLE)[0]["id"]),
         ("pending", None),
     ]
+
+
+def test_a_child_whose_line_nobody_reads_is_gone_all_the_same(workers: Workers) -> None:
+    reader, writer = full_pipe()
+    first = workers.start(item(AVAILABLE), stdout=writer)
+    workers.talk(AVAILABLE)
+    first.tell()
+
+    assert first.finish().code == 0
+    os.close(reader)
+    os.close(writer)
+
+
+def full_pipe() -> tuple[int, int]:
+    """Return the two ends of a pipe that takes nothing more."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    return reader, writer

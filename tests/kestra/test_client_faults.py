@@ -290,7 +290,11 @@ def test_a_plain_word_to_a_server_that_wants_tls_is_said() -> None:
     )
 
 
-def test_a_host_that_is_not_known_is_said() -> None:
+def test_a_host_that_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)  # as a resolver says it, if not always and at once
     said: Any = greeting("http://kestra.invalid:8080")
 
     assert said == "The host of http://kestra.invalid:8080 is not known. Check KESTRA_URL and the network."

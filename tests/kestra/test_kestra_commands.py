@@ -25,7 +25,7 @@ from tests.kestra.double.options import PASSWORD, USER, VERSIONS, Options
 from tests.kestra.double.server import Double
 
 COMMAND = Path(sys.executable).with_name("concierge-calls")
-LONGEST = 60.0  # seconds until a command counts as hung; no test waits for it
+LONGEST = 240.0  # seconds until a command counts as hung; no test waits for it
 FLOW = "contact_providers_concurrent in the namespace ai_concierge"
 DIALECTS = list(VERSIONS)
 WITHOUT = {"PATH": "/usr/bin:/bin"}  # a worker that does not have the command

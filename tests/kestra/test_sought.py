@@ -9,7 +9,7 @@ from datetime import timedelta
 from concierge_calls.backend import Verdict
 from concierge_calls.kestra.sought import SoughtBackend
 from concierge_calls.models import CallMethod
-from tests.calling.fakes import PaperTurn, Take, moment
+from tests.calling.fakes import PaperTurn, Take, VirtualLoop, moment
 from tests.kestra.test_child_marked import ASKED, RUN, SearchedBackend
 
 KEYS = [f"{RUN}-{row}-1" for row in range(3)]
@@ -23,7 +23,8 @@ def found(backend: SearchedBackend, *keys: str, times: int = 1) -> dict[str, str
         looks = [sought.find([key], moment(0.0)) for key in keys for _ in range(times)]
         return {key: placed.call_id for each in await asyncio.gather(*looks) for key, placed in each.items()}
 
-    return asyncio.run(look())
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(look())
 
 
 def test_a_rows_call_is_found_by_any_of_its_keys_and_never_by_another_rows() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from concierge_calls.simulator import Simulator, SimulatorOptions
-from tests.crashes.world import COMMAND, Sitting, until
+from tests.crashes.world import COMMAND, Sitting, let_go, until
 from tests.environment import at_vapi, without_ours
 from tests.kestra.double.driver import Driver
 from tests.kestra.double.options import PASSWORD, USER
@@ -62,6 +62,10 @@ class World:
 
         providers = [{"name": name, "phone": phone, "service": "plumbing"} for name, phone in rows]
         (self.folder / "providers.json").write_text(json.dumps(providers))
+
+    def let_go(self) -> None:
+        """Have the calls that are stuck on the line go on to the end that they would have come to by themselves."""
+        let_go(self.simulator)
 
     def _worker(self) -> dict[str, str]:
         path = f"{Path(COMMAND).parent}:{os.environ['PATH']}"

@@ -41,6 +41,7 @@ def main() -> None:
     with Double(options, asked.state, asked.port) as double:
         print(double.url, flush=True)
         signal.sigwait(signals)
+        double.engine.begin_nothing()  # before anybody can know that it stops
         double.close()
         double.engine.drain()
         os._exit(0)

@@ -19,7 +19,7 @@ from tests.kestra.double.store import Record, Store
 from tests.kestra.double.web import Dropped, Refusal, Reply, Request
 
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
-PATIENCE = 30.0  # seconds until what a test waits for counts as never
+PATIENCE = 300.0  # seconds until what a test waits for counts as never, also on a slow machine
 OWN_LABELS = ("system.correlationId",)
 
 

@@ -80,20 +80,22 @@ class Engine:
             self._keep(record)
             self.changed.notify_all()
 
-    def drain(self) -> None:
-        """Begin nothing more; children that run get the grace period, then SIGTERM (facts 11)."""
+    def begin_nothing(self) -> None:
+        """Begin nothing more; what runs, runs on."""
         with self.changed:
             self.stopping = True
             self.changed.notify_all()
+
+    def drain(self) -> None:
+        """Give children that run the grace period, then SIGTERM (facts 11)."""
+        with self.changed:
             self.changed.wait_for(lambda: self._busy == 0, self.options.grace)
         for key in self._children.living():
             self._children.terminate(key)
 
     def stop(self) -> None:
         """End at once, children too: a test leaves nothing behind."""
-        with self.changed:
-            self.stopping = True
-            self.changed.notify_all()
+        self.begin_nothing()
         for thread in self._threads:
             if isinstance(thread, threading.Timer):
                 thread.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from tests.kestra.double.api import Api
 from tests.kestra.double.children import Children
 from tests.kestra.double.engine import Engine
 from tests.kestra.double.options import Options
-from tests.kestra.double.store import Store
+from tests.kestra.double.store import Record, Store
 from tests.kestra.double.web import Server
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,6 +68,7 @@ class Process:
         self._arguments = arguments
         self._environment = environment
         self._port = "0"
+        self._held = socket.socket()
         self._process: subprocess.Popen[str] | None = None
         self.url = ""
 
@@ -76,13 +78,15 @@ class Process:
 
     def __exit__(self, *_exception: object) -> None:
         self.kill()
-        for line in Store(self._folder).ledger():
-            if line["event"] == "start":
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(line["pid"], signal.SIGKILL)
+        self._held.close()
+        for pid in _not_ended(Store(self._folder).ledger()):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
     def start(self, *more: str) -> None:
         """Start it, at the same address as before; with these arguments, too, as long as it lives."""
+        if self._port == "0" and sys.platform == "linux":
+            self._hold_a_port()
         command = [sys.executable, "-m", "tests.kestra.double", "--state", str(self._folder), "--port", self._port]
         self._process = subprocess.Popen(
             [*command, *self._arguments, *more], cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, text=True
@@ -90,6 +94,13 @@ class Process:
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
         self._port = self.url.rpartition(":")[2]
+
+    def _hold_a_port(self) -> None:
+        # Bound and never listening, it refuses everybody while no server is there, and nobody else is given the port.
+        # Both have SO_REUSEADDR, with which Linux lets a server listen beside it.
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self._port = str(self._held.getsockname()[1])
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """End it by a signal, and wait for its end; its children live on as orphans (facts 11)."""
@@ -108,6 +119,12 @@ class Process:
             assert self._process.stdout is not None
             self._process.stdout.close()
             self._process = None
+
+
+def _not_ended(ledger: list[Record]) -> list[int]:
+    # By now the number of one that has ended may be somebody else's.
+    ended = {(line["run"], line["attempt"]) for line in ledger if line["event"] == "end"}
+    return [line["pid"] for line in ledger if line["event"] == "start" and (line["run"], line["attempt"]) not in ended]
 
 
 def _secrets(environment: Mapping[str, str]) -> dict[str, str]:
