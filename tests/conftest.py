@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, settings
 
 from tests.environment import OURS
 
-# A machine that is busy with other things is slow, which is no fault of what is tested.
-settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A machine that is busy with other things is slow, which is no fault of what is tested. Examples that failed are said
+# and not kept, since the folder may be one that whoever runs the tests cannot write to.
+settings.register_profile("ours", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
 
 # Whoever runs the tests in the background may have had signals ignored, and what is ignored is inherited.
-for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGTSTP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.SIG_DFL)
 

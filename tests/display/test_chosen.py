@@ -40,9 +40,10 @@ terminal.mute()
 print(bool(termios.tcgetattr(0)[3] & termios.ECHO))
 """
 CLOSED = """
-import signal, sys, threading
+import resource, signal, sys, threading
 from concierge_calls.display import Verbosity, chosen
 from tests.display.calls import heard, run
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it is ended by Ctrl-backslash, in the repository
 display = chosen(Verbosity.NORMAL, heard)
 display.begin(run(total=1, pending=1))
 closing = threading.Thread(target=display.close)

@@ -182,7 +182,8 @@ def test_a_read_only_disk_is_known_at_once(tmp_path: Path) -> None:
     with _mounted(tmp_path / "disk", "size=1m"):
         Journal(tmp_path / "disk" / "runs.db").close()
         remount = [shutil.which("mount") or "mount", "-o", "remount,ro", str(tmp_path / "disk")]
-        subprocess.run(remount, check=True)
+        if subprocess.run(remount, capture_output=True, check=False).returncode:
+            pytest.skip("no disk can be made read-only here")
         assert "CONCIERGE_STATE_DIR" in _opening(tmp_path / "disk" / "runs.db")
 
 
