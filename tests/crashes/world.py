@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -225,8 +226,10 @@ def let_go(simulator: Simulator) -> None:
 
 def until(condition: Callable[[], object], seconds: float = LONGEST) -> None:
     """Return as soon as the condition holds; fails after so many seconds."""
-    pause = threading.Event()
-    assert any(condition() or pause.wait(0.005) for _ in range(int(seconds / 0.005))), "it never came to that"
+    pause, latest = threading.Event(), time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < latest, "it never came to that"
+        pause.wait(0.005)
 
 
 def _read_journal(path: Path) -> Left:

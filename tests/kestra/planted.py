@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
+import httpx
+
 from concierge_calls import caller, handed
 from concierge_calls.__main__ import main
 from concierge_calls.cli import kestra_child
 from concierge_calls.journal import RunRecord
 from concierge_calls.kestra import child
 from concierge_calls.kestra.markers import Markers
+from concierge_calls.vapi import connection
 from tests.crashes.planted import NAP, OTHERS, POINTS, after, plant
 
 
@@ -23,23 +26,28 @@ def bug() -> None:
 
 
 def lasting() -> None:
-    """Give ten minutes to replies in flight and to the whole end, so that whoever waits for a reply is seen.
+    """Give ten minutes to every reply, to those in flight at the end, and to the whole end.
 
-    The product gives them ten seconds and not quite two, which a machine that is busy may need for the rest alone.
+    So whoever waits for a reply gets it, and is seen. The product gives them thirty seconds, ten, and not quite two,
+    which a machine that is busy may need for the rest alone.
     """
     limits = [vars(module)["LEAVING_LIMIT"] for module in (caller, child)]
-    if (limits, kestra_child.LATEST) != ([10.0, 10.0], 1.8):
-        raise SystemExit("How long the end of a child may take is no longer said by LEAVING_LIMIT and LATEST.")
+    if (limits, connection._TIMEOUT.read, kestra_child.LATEST) != ([10.0, 10.0], 30.0, 1.8):
+        raise SystemExit("How long a child may wait is no longer said by LEAVING_LIMIT, _TIMEOUT and LATEST.")
     for module in (caller, child):
         vars(module)["LEAVING_LIMIT"] = NAP
+    connection._TIMEOUT = httpx.Timeout(NAP)  # type: ignore[misc]
     kestra_child.LATEST = NAP
 
 
 def unhurried() -> None:
-    """Give what a task has to put in order ten minutes where the product gives it a second, as a disk may be slow."""
+    """Give what a task has to put in order half a minute where the product gives it a second, as a disk may be slow.
+
+    No more than that: where this is planted a reply takes a minute, and whoever waits for it is to be seen.
+    """
     if child.GRACE != 1.0:
         raise SystemExit("How long a task that is told to stop may take is no longer said by GRACE.")
-    child.GRACE = NAP
+    child.GRACE = 30.0
 
 
 POINTS["after_marker"] = lambda strike: after(Markers, "put", strike)
