@@ -23,7 +23,6 @@ FIRST = "+18645550110"
 ROWS = ("Reedy River,(864) 555-0110,plumbing", "Blue Ridge,(864) 555-0106,plumbing", "Falls Park,864-555-0125,plumbing")
 ONCE = {FIRST: 1, "+18645550106": 1, "+18645550125": 1}
 RUN = "20260302-abcdefgh"
-RESUME = f"cd FOLDER && COMMAND resume {RUN}"
 
 BUG = """\
 A bug ended the run. Please report it with the lines below.

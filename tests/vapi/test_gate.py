@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from concierge_calls.vapi.gate import Gate, Priority, Ticket
 
-READS = [Priority.FEED, Priority.OVERDUE, Priority.ANALYSIS, Priority.SWEEP]
-
 
 class Time:
     """A clock that stands still until it is told to go on; it begins at the turn of a minute."""
