@@ -123,7 +123,8 @@ def test_whoever_begins_or_looks_while_the_journal_is_held_says_so_and_is_2(worl
 def test_of_two_runs_one_is_stopped_inside_its_commit_and_both_finish_once_it_goes_on(world: Enter, point: str) -> None:
     here = world(6, 2, speed=100.0)
     waits = talking(here)
-    stopped = here.begin("batch", "providers.csv", planted=f"{point}:1:stop")
+    # On one line, so that no other request of its own is on its way while it stands still.
+    stopped = here.begin("batch", "providers.csv", "--max-concurrent", "1", planted=f"{point}:1:stop")
     until(lambda: stopped.stands_still)
     called = times_called(here)
     here.hang_up_everybody()
