@@ -104,7 +104,11 @@ class Seat:
 
     def finish(self) -> int:
         """Wait for the command's end, reading what it still writes, and return its exit code."""
-        code = self.process.wait(LONGEST)
+        end = time.monotonic() + LONGEST
+        while self.process.poll() is None and time.monotonic() < end:  # a full terminal would keep it from its end
+            if select.select([self.ours], [], [], 0.05)[0]:
+                self._read()
+        code = self.process.wait(0)
         os.close(self._theirs)
         with suppress(OSError):  # Linux's way of saying that nobody writes any more; others say it with nothing
             while self._read():

@@ -12,6 +12,7 @@ from tests.crashes.world import Sitting, World, until
 def stand_still(here: World, sitting: Sitting) -> None:
     """Stop the process, let ten minutes pass at Vapi and in its own clock, and let it go on."""
     sitting.tell(signal.SIGSTOP)
+    until(lambda: sitting.stands_still)
     here.let_pass(NAP)
     sitting.tell(signal.SIGUSR1)
     sitting.tell(signal.SIGCONT)
