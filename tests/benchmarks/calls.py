@@ -1,16 +1,18 @@
-"""What a call costs: processor time against two peers, and requests.
+"""What a call costs: processor time against its peers, and requests.
 
-Run by hand: python -m tests.benchmarks.calls [--frozen] [--peers aiohttp httpx] [--rounds 3] [--json FILE]
+Run by hand: python -m tests.benchmarks.calls [--frozen] [--peers NAME ...] [--rounds 3] [--json FILE]
 
-The peers are aiohttp and httpx.AsyncClient, each with a semaphore; they ask for each call as often as the command looks
-at its feed, and keep no journal. aiohttp is installed by the extra `bench`. All are whole processes on the same calls,
-numbers and kind of server, in turn, with what is kind to Vapi switched off. Figures and ratios are the middle ones of
-so many rounds.
+The peers are aiohttp, httpx.AsyncClient and Vapi's own SDK, each with a semaphore, Node's fetch with a bound, and xargs
+with curl; they ask for each call as often as the command looks at its feed, and keep no journal. aiohttp and the SDK
+are installed by the extra `bench`. All are whole processes, with all that they begin, on the same calls, numbers and
+kind of server, in turn, with what is kind to Vapi switched off. Figures and ratios are the middle ones of so many
+rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -23,7 +25,13 @@ from tests.benchmarks.providers import listed, numbers
 from tests.benchmarks.servers import HERE, UNLIMITED, server, settings
 
 OURS = "concierge-calls"
-PEERS = ("aiohttp", "httpx")
+PEERS = {
+    "aiohttp": [sys.executable, "peer.py", "aiohttp"],
+    "httpx": [sys.executable, "peer.py", "httpx"],
+    "vapi": [sys.executable, "peer.py", "vapi"],
+    "node": ["node", "peer.mjs"],
+    "curl": ["sh", "peer.sh"],
+}
 MOST_OF_AIOHTTP = 1.6
 MOST_REQUESTS = 2.0  # per call
 
@@ -33,8 +41,9 @@ def compared(options: argparse.Namespace, folder: Path) -> dict[str, Measured]:
     file = listed(folder / "providers.csv", numbers(options.calls))
     found = {OURS: one(batch(file, options.lines, folder), options, folder)}
     for name in options.peers:
-        arguments = (name, file, options.lines, options.poll, folder / "peer.json")
-        found[name] = one([sys.executable, str(HERE / "peer.py"), *map(str, arguments)], options, folder)
+        program, script, *library = PEERS[name]
+        arguments = (file, options.lines, options.poll, folder / "peer.json")
+        found[name] = one([program, str(HERE / script), *library, *map(str, arguments)], options, folder)
     return found
 
 
@@ -76,12 +85,18 @@ def chosen() -> argparse.Namespace:
     options.add_argument("--frozen", action="store_true", help="the analysis leaves updatedAt as it is")
     options.add_argument("--said", type=at_least(0), default=200, help="bytes of a transcript")
     options.add_argument("--rounds", type=at_least(1), default=3)
-    options.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help="only these, or none")
+    options.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="only these, or none")
     found = options.parse_args()
     for name in found.peers:
-        if find_spec(name) is None:
+        if not is_there(name):
             options.error(f"{name} is not installed: pip install -e '.[bench]', or choose others with --peers")
     return found
+
+
+def is_there(peer: str) -> bool:
+    """Tell whether a peer can be run here."""
+    program = PEERS[peer][0]
+    return find_spec(peer) is not None if program == sys.executable else shutil.which(peer) is not None
 
 
 def main() -> None:
