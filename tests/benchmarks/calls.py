@@ -89,7 +89,7 @@ def chosen() -> argparse.Namespace:
     found = options.parse_args()
     for name in found.peers:
         if not is_there(name):
-            options.error(f"{name} is not installed: pip install -e '.[bench]', or choose others with --peers")
+            options.error(f"there is no {name} here; pip install -e '.[bench]' brings aiohttp and vapi")
     return found
 
 
