@@ -1,8 +1,11 @@
-"""The environment of a command that a test starts: none of our variables from outside, and a simulator as Vapi."""
+"""The environment of a command that a test starts: none of our variables from outside, and a Vapi, or nobody there."""
 
 from __future__ import annotations
 
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 OURS = ("VAPI_", "CONCIERGE_", "KESTRA_")
 KEY = "sk-0123-never-to-be-seen"
@@ -24,3 +27,11 @@ def at_vapi(url: str, *, poll: float = 0.05) -> dict[str, str]:
         "VAPI_START_INTERVAL": "0",
         "VAPI_MAX_REQUESTS_PER_MINUTE": "0",
     }
+
+
+@contextmanager
+def nobody_listens() -> Iterator[str]:
+    """Yield an address of this machine where nobody listens, and that nobody else is given while the context lasts."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"

@@ -31,6 +31,7 @@ from concierge_calls.models import (
 )
 from concierge_calls.settings.loading import load
 from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
+from tests.environment import nobody_listens
 
 NUMBER = PhoneNumber(number="+13125550100", name="Front desk", provider="twilio", status="active")
 SILENCE = ReadFailed("Vapi could not be asked for the list of calls just now (HTTP 503); it is asked again.")
@@ -371,9 +372,8 @@ def test_a_call_that_would_not_end_is_named_until_vapi_says_that_it_has(
 
 def test_a_network_that_is_dead_leaves_the_rest_to_be_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looking, "ASKED_AGAIN", 0.001)  # so it is over soon, and long before the wait is
-    with socket.socket() as dead:  # bound, so that nobody else gets it, and never listening
-        dead.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("VAPI_BASE_URL", f"http://127.0.0.1:{dead.getsockname()[1]}")
+    with nobody_listens() as url:
+        monkeypatch.setenv("VAPI_BASE_URL", url)
         found = examined()
 
     assert found["key"] == (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import COMMAND, Served, Vapi, batch, faults, problem, until
+from tests.environment import nobody_listens
 from tests.kestra.double.options import PASSWORD, USER, Options
 from tests.kestra.double.server import Double
 
@@ -38,9 +38,8 @@ def kestra(vapi: Vapi, tmp_path: Path) -> Iterator[Callable[..., dict[str, str]]
 @pytest.fixture
 def nobody() -> Iterator[str]:
     """An address where nobody listens, and nobody else can begin to."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+    with nobody_listens() as url:
+        yield url
 
 
 def told(document: Any) -> list[tuple[str, str | None, str | None]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from concierge_calls.errors import ProvidersFileError
 from concierge_calls.journal import Journal
 from concierge_calls.settings.loading import load
 from tests.calling.simulated import StartVapi, kept, providers
+from tests.environment import nobody_listens
 
 NOBODY = Provider(name="Nobody", phone="not a number")
 
@@ -145,9 +145,8 @@ def test_a_vapi_that_is_not_there_is_out_of_reach_and_leaves_no_run(
     start: StartVapi, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vapi = start()
-    with socket.socket() as unused:  # bound, so that nobody else gets it, and never listening
-        unused.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("VAPI_BASE_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+    with nobody_listens() as url:
+        monkeypatch.setenv("VAPI_BASE_URL", url)
         monkeypatch.setattr("concierge_calls.vapi.backend.CHECK_PATIENCE", 0.3)
         with pytest.raises(BackendUnreachable) as raised:
             vapi.call(providers("01"))

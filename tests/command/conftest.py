@@ -6,13 +6,12 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +20,7 @@ import httpx
 import pytest
 
 from concierge_calls.simulator import Simulator, SimulatorOptions
-from tests.environment import KEY, NUMBER, at_vapi, without_ours
+from tests.environment import KEY, NUMBER, at_vapi, nobody_listens, without_ours
 
 COMMAND = str(Path(sys.executable).with_name("concierge-calls"))
 LONGEST = 120.0  # seconds until a command counts as hung, also on a machine that is slow or busy; no test waits for it
@@ -231,14 +230,6 @@ def vapi(monkeypatch: pytest.MonkeyPatch) -> Iterator[Vapi]:
         for name, value in at_vapi(simulator.url).items():
             monkeypatch.setenv(name, value)
         yield Vapi(simulator)
-
-
-@contextmanager
-def nobody_listens() -> Iterator[str]:
-    """Yield an address of this machine where nobody listens, and that nobody else is given while the context lasts."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.command.conftest import Concierge, Vapi, nobody_listens
+from tests.command.conftest import Concierge, Vapi
+from tests.environment import nobody_listens
 from tests.kestra.double.options import PASSWORD, USER, Options
 from tests.kestra.double.server import Double
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from concierge_calls.vapi import backend
+from tests.environment import nobody_listens
 from tests.kestra.children import AVAILABLE, NOBODY, RUN, Done, Workers, as_base64, item, item_of, provider
 
 DEPLOY = "put the flow on the server again with: concierge-calls kestra deploy"
@@ -166,9 +166,7 @@ def test_a_vapi_that_is_out_of_reach_is_said_of_each_provider(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backend, "CHECK_PATIENCE", 0.1)  # where the product tries for 10 seconds
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and never listens
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with nobody_listens() as url:
         done = workers.call(item(AVAILABLE), environ={"VAPI_BASE_URL": url})
 
     assert told(done) == [

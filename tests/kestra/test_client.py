@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import socket
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from email.parser import BytesParser
@@ -26,6 +25,7 @@ from concierge_calls.errors import (
 from concierge_calls.kestra.client import KestraClient
 from concierge_calls.kestra.dialect import Dialect
 from concierge_calls.kestra.schemas import Execution, Flow, LogLine, Server, TaskRun
+from tests.environment import nobody_listens
 from tests.vapi.test_client import Answer, Time, closes, keeps_silent, reply, resets, says, serving
 
 T = TypeVar("T")
@@ -493,11 +493,8 @@ def test_a_lost_reply_to_a_start_is_doubt_and_one_request(loss: str) -> None:
 
 
 def test_a_start_for_which_the_server_is_out_of_reach_is_certainly_none() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and never listens
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        with pytest.raises(KestraNotStarted) as caught:
-            ask(start, url=url)
+    with nobody_listens() as url, pytest.raises(KestraNotStarted) as caught:
+        ask(start, url=url)
 
     assert caught.value.message == f"Nothing listens at {url}. Start Kestra there, or check KESTRA_URL."
 

@@ -37,6 +37,7 @@ from concierge_calls.vapi.clock import VapiClock
 from concierge_calls.vapi.gate import Gate, Priority
 from concierge_calls.vapi.patience import LONGEST_TRY
 from concierge_calls.vapi.schemas import Assistant, Call, PhoneNumber
+from tests.environment import nobody_listens
 
 # Where each reply comes from:
 #   call_created.json    after a 201 captured by third parties in March 2026; ids, names and numbers changed
@@ -281,10 +282,8 @@ def test_any_other_failure_is_doubt_and_is_not_sent_again(httpx_mock: HTTPXMock,
 
 
 def test_a_refused_connection_is_not_sent() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and never listens
-        with pytest.raises(ComeBackLater):
-            ask(create, base_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
+    with nobody_listens() as url, pytest.raises(ComeBackLater):
+        ask(create, base_url=url)
 
 
 def test_a_failed_tls_handshake_is_not_sent() -> None:
