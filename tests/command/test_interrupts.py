@@ -24,7 +24,7 @@ from concierge_calls.models import CallState
 from concierge_calls.simulator import Simulator, SimulatorOptions
 from concierge_calls.underway import Awaited
 from tests.calling.fakes import FakeBackend
-from tests.command.conftest import LONGEST
+from tests.command.conftest import wait_until
 from tests.environment import KEY, NUMBER
 
 FIRST = "+18645550100"
@@ -329,5 +329,4 @@ def test_ctrl_c_while_another_process_looks_at_the_run_to_be_resumed_is_5_and_le
 
 def wait_for_its_process(state: Path, run: str) -> None:
     """Return as soon as a process has the run for itself, though another one looks at it."""
-    pause, patience = threading.Event(), int(LONGEST / 0.005)
-    assert any(is_held(state, run) or pause.wait(0.005) for _ in range(patience))
+    wait_until(lambda: is_held(state, run))

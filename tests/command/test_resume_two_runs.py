@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import threading
 from typing import Any
 
 import pytest
 
-from tests.command.conftest import LONGEST
+from tests.command.conftest import wait_until
 
 FIRST, SECOND, NEVER = "+18645550100", "+18645550116", "+18645550174"
 ROWS = ("Blue Ridge,(864) 555-0100,plumbing", "Reedy River,(864) 555-0116,plumbing")
@@ -36,13 +35,12 @@ def killed(running: Any) -> None:
 
 def wait_for_all_of(vapi: Any, number: str, moment: str) -> None:
     """Return as soon as there is a call to this number, and it has come this far at Vapi."""
-    pause, patience = threading.Event(), int(LONGEST / 0.005)
 
     def has_come() -> bool:
         calls = vapi.ledger["numbers"].get(number, {"calls": []})["calls"]
         return bool(calls) and all(call[moment] is not None for call in calls)
 
-    assert any(has_come() or pause.wait(0.005) for _ in range(patience))
+    wait_until(has_come)
 
 
 @pytest.mark.parametrize("more", [(), ("--allow-redial",)])
